@@ -29,6 +29,7 @@ from klaviyo_assets.load.report_window import ReportWindow
 from klaviyo_assets.load.rewriting import Rewriting
 from klaviyo_assets.load.row_ranges import RowRange
 from klaviyo_assets.load.rule_change import RuleChange
+from klaviyo_assets.load.staged_properties import StagedProperties
 from klaviyo_assets.load.table_changes import fail_if_changed
 from klaviyo_assets.load.tables import DELETED_AT, Tables
 from klaviyo_assets.load.transaction_retry import retry_on_conflict
@@ -54,8 +55,7 @@ from klaviyo_assets.warehouse.sql import count_rows
 class Loader:
     """All database work of one sync.
 
-    Each method opens the database, does its work in one transaction, and closes it. A process that is killed at any time leaves the last
-    committed state.
+    Each method opens the database for one transaction and closes it. A process that is killed at any time leaves the last committed state.
 
     Args:
         warehouse: The database.
@@ -73,6 +73,7 @@ class Loader:
         selected: SQL condition for rows that the sync reads.
         discard_staged: Deletes staged files of interrupted syncs.
         periods: Periods (days or months) by which changes are recorded; None to record none.
+        staged_properties: Properties of staged events, for the views of metrics.
     """
 
     warehouse: Warehouse
@@ -88,6 +89,7 @@ class Loader:
     discard_staged: Callable[[], None] = lambda: None
     selected: str = "true"
     periods: Periods | None = None
+    staged_properties: StagedProperties = field(default_factory=StagedProperties)
     _rewritten: int = 0
     _state: TableState | None = None
     _sync_id: str = ""
@@ -367,13 +369,12 @@ class Loader:
         if files:
             # A full read is compared as a whole, when its table is swapped in.
             null_rates = NullRateRecorder(connection, self.tables) if table == self.tables.rows else None
-            rowid = self.warehouse.capabilities.rowid
             written = partial(self._changes.note, connection) if table == self.tables.rows else None
+            rowid = self.warehouse.capabilities.rowid
             inserted, updated = Upsert(connection, self.entry, files, table, null_rates, self.warehouse.before_append, rowid, written).run()
-            self.counts.inserted += inserted
-            self.counts.updated += updated
+            self.counts.inserted, self.counts.updated = self.counts.inserted + inserted, self.counts.updated + updated
             if self.entry.name == EVENTS.name and (inserted or updated):
-                self._views(connection).note_files(files)
+                self._views(connection).note_staged(files, self.staged_properties)
 
     def _views(self, connection: DuckDBPyConnection) -> MetricViews:
         return MetricViews(connection, self.warehouse, self.schema)

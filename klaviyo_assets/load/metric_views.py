@@ -17,8 +17,9 @@ from klaviyo_assets.catalog.types.events import EVENTS
 from klaviyo_assets.catalog.types.metrics import METRICS
 from klaviyo_assets.load.property_kinds import COLUMN_TYPES, Kind
 from klaviyo_assets.load.property_names import snake_case, unique_name, without_column
-from klaviyo_assets.load.property_profile import MetricProfile, note_all
+from klaviyo_assets.load.property_profile import MetricProfile, note_frame
 from klaviyo_assets.load.row_ranges import row_ranges
+from klaviyo_assets.load.staged_properties import Found, StagedProperties
 from klaviyo_assets.load.tables import Tables
 from klaviyo_assets.state.metric_properties import MetricView, MetricViewNames, Properties, Property
 from klaviyo_assets.warehouse.base import Warehouse
@@ -39,6 +40,11 @@ _LAST = {"event_properties": "All properties exactly as Klaviyo sent them, also 
 def views_schema(schema: str) -> str:
     """Return the schema of the views of metrics, given that of the tables."""
     return f"{schema}_metrics"
+
+
+def views_are_possible(warehouse: Warehouse, schema: str) -> bool:
+    """Return whether a warehouse can have the views. If the database has the schema's name, a view that refers to ``schema.events`` is ambiguous."""
+    return warehouse.capabilities.views and warehouse.database.lower() != schema.lower()
 
 
 @dataclass(frozen=True)
@@ -74,16 +80,26 @@ class MetricViews:
 
     @property
     def are_possible(self) -> bool:
-        """Whether the warehouse can have the views. If the database has the schema's name, a view that refers to ``schema.events`` is ambiguous."""
-        return self.warehouse.capabilities.views and self.warehouse.database.lower() != self.schema.lower()
+        """Whether the warehouse can have the views."""
+        return views_are_possible(self.warehouse, self.schema)
 
     @property
     def lack_profile(self) -> bool:
         """Whether the views are possible, and the properties of stored events are not recorded."""
         return self.are_possible and not self._properties.exists
 
+    def note_staged(self, files: Sequence[Path], found: StagedProperties) -> None:
+        """Widen the profile to staged events, and replace the views that it changes.
+
+        Args:
+            files: Their files.
+            found: What was found when files were written; files of an interrupted sync are read.
+        """
+        known = found.of(files)
+        self.note_files(files) if known is None else self._note_found(known)
+
     def note_files(self, files: Sequence[Path]) -> None:
-        """Widen the profile to staged events, and replace the views that it changes."""
+        """Do the same for files of which nothing is known."""
         self.note(pl.read_parquet(file, columns=["metric_id", "event_properties"]) for file in files)
 
     def note_stored(self, tables: Tables) -> None:
@@ -95,13 +111,19 @@ class MetricViews:
 
     def note(self, frames: Iterable[pl.DataFrame]) -> None:
         """Widen the profile to the events of some frames, one after another, and replace the views that it changes."""
+        self._widen(lambda profiles: {metric_id for frame in frames for metric_id in note_frame(profiles, frame)})
+
+    def _note_found(self, found: Found) -> None:
+        self._widen(
+            lambda profiles: {metric_id for metric_id, kinds in found.items() if profiles.setdefault(metric_id, MetricProfile()).widen(kinds)}
+        )
+
+    def _widen(self, widen: Callable[[dict[str, MetricProfile]], set[str]]) -> None:
         if not self.are_possible:
             return
         stored = self._properties.read()
         profiles = {metric: MetricProfile({one.name: Kind(one.kind) for one in found}) for metric, found in stored.items()}
-        changed: set[str] = set()
-        for frame in frames:
-            changed |= note_all(profiles, frame["metric_id"].to_list(), frame["event_properties"].to_list())
+        changed = widen(profiles)
         self._properties.prepare()
         for metric_id in sorted(changed):
             self._properties.replace(metric_id, _with_columns(profiles[metric_id], stored.get(metric_id, [])))

@@ -55,6 +55,7 @@ class Staging:
         manifest: The manifest of the sync.
         apply_privacy: Removes rows of erased people and applies field rules.
         sorted_by: Columns by which the rows of each file are sorted.
+        on_file: Called with each file that this process has written, and its rows.
 
     Attributes:
         rows_written: Rows that this process has written to files.
@@ -67,9 +68,11 @@ class Staging:
         manifest: Manifest,
         apply_privacy: Callable[[pl.DataFrame], pl.DataFrame] = lambda frame: frame,
         sorted_by: Sequence[str] = (),
+        on_file: Callable[[Path, pl.DataFrame], None] = lambda file, rows: None,
     ) -> None:
         self.folder = folder
         self._sorted_by = sorted_by
+        self._on_file = on_file
         self._apply_privacy = apply_privacy
         self.manifest = manifest
         self._pages: list[Page] = []
@@ -170,6 +173,7 @@ class Staging:
         sizes = row_bytes(frame)
         file = StagedFile(f"{self._files:06d}.parquet", frame.height, bytes=int(sizes.sum()), wide=int(sizes.filter(sizes > WIDE).sum()))
         file.crc32 = _write_parquet(frame, self.folder / file.name)
+        self._on_file(self.folder / file.name, frame)
         self.bytes_written += (self.folder / file.name).stat().st_size
         self.rows_written += file.rows
         self.manifest.files.append(file)

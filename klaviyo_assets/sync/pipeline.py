@@ -25,6 +25,7 @@ from klaviyo_assets.api.errors import AccessDenied, KlaviyoError
 from klaviyo_assets.api.rate_limit.daily import is_daily_limit
 from klaviyo_assets.catalog.endpoint import Include
 from klaviyo_assets.catalog.hosting import columns_of_include, include_of, including
+from klaviyo_assets.catalog.types.events import EVENTS
 from klaviyo_assets.decode import Page
 from klaviyo_assets.extract.feed import FeedSink
 from klaviyo_assets.extract.fetch_state import FetchState
@@ -34,6 +35,7 @@ from klaviyo_assets.extract.slices import AnySlice
 from klaviyo_assets.extract.strategies.base import Completion
 from klaviyo_assets.load.batch import Batch
 from klaviyo_assets.load.divide import load_divided
+from klaviyo_assets.load.metric_views import views_are_possible
 from klaviyo_assets.load.parents_ending import ParentsEnding
 from klaviyo_assets.load.upsert import content_columns
 from klaviyo_assets.staging.manifest import Manifest, new_manifest
@@ -115,7 +117,7 @@ class Pipeline:
         self._planned = planned
         self._rereads = rereads
         self._state = FetchState()
-        self._staging = Staging(folder, self._manifest(), apply_privacy, sync.entry.sorted_by)
+        self._staging = Staging(folder, self._manifest(), apply_privacy, sync.entry.sorted_by, self._note_properties)
         self._included = IncludedReader(sync.client, sync.entry, self._staging, self.after_page, self._state) if sync.entry.host is not None else None
         compares = sync.completion in _COMPARING_KEYS or bool(rereads)
         self._loader = BatchLoader(sync, self._state, keeps_keys=compares)
@@ -230,6 +232,12 @@ class Pipeline:
         """Start a write or a load if it is due; wait if either has fallen behind."""
         await self._writer.after_page()
         self._reporter.after_page()
+
+    def _note_properties(self, file: Path, rows: pl.DataFrame) -> None:
+        """Record the properties of staged events while they are in memory: the load does not need to read them again for the views of metrics."""
+        loader = self._sync.loader
+        if loader.entry.name == EVENTS.name and views_are_possible(loader.warehouse, loader.schema):
+            loader.staged_properties.note(file, rows)
 
     def _manifest(self) -> Manifest:
         sync = self._sync

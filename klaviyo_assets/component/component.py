@@ -33,15 +33,7 @@ class KlaviyoComponent(dg.Component, dg.Resolvable):
     Several accounts are several documents, each with an ``account`` of its own; they may share one database. The API key stays an ``EnvVar``: it is
     read when a run starts, and is not in definitions, in the UI or in Dagster's storage.
 
-    A subclass can override :meth:`get_asset_spec` and :meth:`execute`, and set ``catalog`` to add resource types of its own.
-
-    Example:
-        .. code-block:: yaml
-
-            type: klaviyo_assets.KlaviyoComponent
-            attributes:
-              api_key: "{{ env.KLAVIYO_API_KEY }}"
-              database: data/warehouse.duckdb
+    A subclass can override ``get_asset_spec`` and ``execute``, and set ``catalog`` to add resource types of its own.
     """
 
     catalog: ClassVar[Catalog] = CATALOG

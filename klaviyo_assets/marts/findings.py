@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import duckdb
 from duckdb import DuckDBPyConnection
@@ -14,6 +15,9 @@ from klaviyo_assets.marts.sources import Sources
 from klaviyo_assets.warehouse.sql import count_rows, quoted
 
 _EXAMPLES = 5
+
+_DIGITS = 12
+"""Digits of a computed number: the last of its 16 depend on the order in which DuckDB's threads add."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +51,7 @@ class Findings:
             try:
                 row = self._connection.execute(as_select(query.sql, self.model.name)).fetchone()
                 if row is not None and row[0] is not None:
-                    found[query.name] = int(row[0]) if isinstance(row[0], int) else float(row[0])
+                    found[query.name] = _number(row[0])
             except (duckdb.Error, ValueError, TypeError) as error:
                 failed.append(CheckResult(query.name, None, warns=True, error=f"metadata, line {query.line}: {one_line(str(error))}"))
         return found, failed
@@ -88,3 +92,9 @@ class Findings:
     @property
     def _connection(self) -> DuckDBPyConnection:
         return self.sources.connection
+
+
+def _number(value: Any) -> float:
+    if isinstance(value, int):
+        return int(value)
+    return float(f"{value:.{_DIGITS}g}") if isinstance(value, float) else float(value)

@@ -12,7 +12,9 @@ from typing import Annotated, Any
 import dagster as dg
 import pytest
 import yaml
+from dagster.components.core.snapshot import get_package_entry_snap
 from dagster.components.testing import create_defs_folder_sandbox
+from dagster_shared.serdes.objects.package_entry import EnvRegistryKey
 
 from klaviyo_assets import CATALOG, EventPartitions, KlaviyoComponent, KlaviyoResource, build_klaviyo_definitions
 from klaviyo_assets.catalog.resource_type import ResourceType
@@ -42,6 +44,14 @@ def test_scaffolded_component_has_everything_once_its_variable_is_set() -> None:
     assert set(specs(defs)) == {f"eu/{name}" for name in CATALOG.default_names}
     assert {"eu_sync", "eu_checks", "eu_audit"} <= {job.name for job in defs.jobs or []}
     assert len(list(defs.schedules or [])) > 4
+
+
+def test_the_page_of_the_component_in_the_ui_has_no_markup_that_it_does_not_show() -> None:
+    description = get_package_entry_snap(EnvRegistryKey("klaviyo_assets", "KlaviyoComponent"), KlaviyoComponent).description
+
+    assert description is not None
+    assert len(description.splitlines()) > 3
+    assert not [mark for mark in (":meth:", ":class:", "Args:", "Example:", ".. ", ">>>") if mark in description]
 
 
 def test_a_component_may_be_scaffolded_as_python_or_appended() -> None:

@@ -10,9 +10,11 @@ import pyarrow
 import pytest
 from dagster_duckdb import DuckDBResource
 
-from klaviyo_assets import KlaviyoFrameIOManager, PublishTarget, build_klaviyo_published
+from klaviyo_assets import KlaviyoFrameIOManager, KlaviyoResource, PublishTarget, build_klaviyo_definitions, build_klaviyo_published
 from klaviyo_assets.publish.publisher import Publisher
 from klaviyo_assets.warehouse import LocalFile
+from klaviyo_assets.warehouse.base import Warehouse
+from klaviyo_assets.warehouse.factory import warehouse_from
 
 EVENTS = dg.AssetSpec(["klaviyo", "events"], metadata={"dagster/table_name": "klaviyo.events"}).with_io_manager_key("klaviyo_frames")
 DAYS = dg.DailyPartitionsDefinition(start_date="2026-01-01")
@@ -59,6 +61,32 @@ def _materialize(
 ) -> None:
     manager = KlaviyoFrameIOManager(duckdb=DuckDBResource(database=str(warehouse.path)), published=published)
     dg.materialize([upstream, asset], selection=[asset], resources={"klaviyo_frames": manager}, instance=instance, partition_key=partition)
+
+
+def test_the_io_manager_of_an_account_opens_the_database_with_the_options_of_its_resource(
+    warehouse: LocalFile, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[dict[str, Any]] = []
+
+    def noted(source: Any, **options: Any) -> Warehouse:
+        opened.append(options)
+        return warehouse_from(source, **options)
+
+    monkeypatch.setattr("klaviyo_assets.io_manager.warehouse_from", noted)
+    monkeypatch.setenv("A_KEY", "pk_0123456789abcdef0123456789abcdef01")
+
+    @dg.asset(ins={"events": dg.AssetIn(EVENTS.key)})
+    def downstream(events: pl.DataFrame) -> int:
+        return len(events)
+
+    klaviyo = KlaviyoResource(api_key=dg.EnvVar("A_KEY"), duckdb_patience=7.5, duckdb_memory_limit="300MB", duckdb_threads=1)
+    account = build_klaviyo_definitions(klaviyo, duckdb=warehouse.path, resource_types=["events"], executor=dg.in_process_executor)
+    defs = dg.Definitions.merge(account, dg.Definitions(assets=[downstream], resources={"io_manager": dg.mem_io_manager}))
+    job = defs.resolve_implicit_global_asset_job_def()
+
+    result = job.execute_in_process(instance=instance, asset_selection=[downstream.key])
+    assert result.output_for_node("downstream") == 100
+    assert opened == [{"patience": 7.5, "memory_limit": "300MB", "threads": 1}]
 
 
 @pytest.mark.parametrize("annotation", [pl.DataFrame, pl.LazyFrame, pyarrow.Table, Any])

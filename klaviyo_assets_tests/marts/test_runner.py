@@ -57,6 +57,15 @@ def test_sums_of_integers_are_not_hugeint_unless_they_are_huge(account: StoredAc
     assert run(account, tmp_path / "m")["a"].columns == {"id": "INTEGER", "total": "BIGINT", "none": "BIGINT", "huge": "HUGEINT"}
 
 
+@pytest.mark.parametrize(
+    ("query", "number"),
+    [("0.1::DOUBLE + 0.2::DOUBLE", 0.3), ("1::DOUBLE / 3", 0.333333333333), ("1234567890123.45::DECIMAL(18, 2)", 1234567890123.45), ("7::BIGINT", 7)],
+)
+def test_numbers_do_not_depend_on_the_order_of_additions(query: str, number: float, account: StoredAccount, tmp_path: Path) -> None:
+    write_model(tmp_path / "m", "a", "SELECT 1 AS id", header=f"-- metadata share: SELECT {query}\n")
+    assert run(account, tmp_path / "m")["a"].metadata == {"share": number}
+
+
 def test_a_table_has_comments_and_numbers(account: StoredAccount, tmp_path: Path) -> None:
     header = "-- column id: The id.\n-- metadata total: sum(id)\n-- metadata later: SELECT max(id) FROM a\n-- metadata none: SELECT NULL\n"
     write_model(tmp_path / "m", "a", "SELECT unnest([1, 2]) AS id", header=header)

@@ -25,10 +25,11 @@ from klaviyo_assets.sync.runner import SyncRunner as LibrarySync
 from klaviyo_assets.warehouse.local_file import LocalFile
 from klaviyo_assets.warehouse.tuning import CONNECTION_CONFIG
 from klaviyo_assets_tests.forked_sandbox import ForkedSandbox
+from klaviyo_assets_tests.scenarios.account_options import options_of
 from klaviyo_assets_tests.scenarios.auditing import MetricDay, audit
 from klaviyo_assets_tests.scenarios.rows import key_of
 from klaviyo_assets_tests.scenarios.scenario import Scenario, Sync, Wait
-from klaviyo_assets_tests.scenarios.world import SCHEMA, AfterResponse, Killed, entry_for, options_of, query, sync_options
+from klaviyo_assets_tests.scenarios.world import SCHEMA, AfterResponse, Killed, entry_for, query, sync_options
 
 
 def without_jumps(scenario: Scenario) -> Scenario:

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -17,12 +17,13 @@ from klaviyo_assets.state.coverage_store import WINDOW_START
 from klaviyo_assets.state.days import midnight
 from klaviyo_assets_tests.scenarios.actions import ActionRunner
 from klaviyo_assets_tests.scenarios.auditing import MetricDay
+from klaviyo_assets_tests.scenarios.covered import covered_children, covered_records
 from klaviyo_assets_tests.scenarios.difference import Difference, describe
 from klaviyo_assets_tests.scenarios.history import History, Version
 from klaviyo_assets_tests.scenarios.incomplete import completed
 from klaviyo_assets_tests.scenarios.promises import LAG, SECOND, ObservedSync, Promises, Window, parse_window
 from klaviyo_assets_tests.scenarios.rewrites import Rewrites, Written
-from klaviyo_assets_tests.scenarios.rows import Row, micros, parent_of, row_sql
+from klaviyo_assets_tests.scenarios.rows import Row, micros, row_sql
 from klaviyo_assets_tests.scenarios.scenario import DAY, HOUR, Action, OfParent, Scenario, Sync, Wait
 from klaviyo_assets_tests.scenarios.stats import Stats
 from klaviyo_assets_tests.scenarios.world import World
@@ -364,34 +365,12 @@ class Runner:
             if self.entry.replication.groups is not None and subset != self.entry.subsets[0].name:
                 continue  # a part of the children, until the sync that reads the others
             window = Window(field_name, start, end, subset)
-            covered = self._covered(window, syncs, final=final) if self.parents is None else self._covered_children(parent, window, syncs)
+            if self.parents is None:
+                covered = covered_records(self.entry, self.history, window, syncs, final=final)
+            else:
+                covered = covered_children(self.entry, self.history, parent, window, syncs)
             for id_, index in covered:
                 self._match(id_, index, f"coverage of {field_name}")
-
-    def _covered(self, window: Window, syncs: list[ObservedSync], *, final: bool) -> Iterator[tuple[str, int]]:
-        """Yield the records that a row of the coverage covers, with their versions at that time.
-
-        A final row may combine several reads and keeps the time of the first, so it only covers records that have not changed since.
-        """
-        began, ended = min(one.began for one in syncs), self.history.snapshot if final else max(one.ended for one in syncs)
-        for id_, versions in self.history.versions.items():
-            first, last = self.history.index(id_, began), self.history.index(id_, ended)
-            moved = first != last and (versions[last].row is None or window.field in (self.entry.version_column, *self.history.secondary_cursors))
-            if versions[first].row is not None and window.contains(versions[first].times) and not moved and window.is_of(self.history.metric(id_)):
-                yield id_, first
-
-    def _covered_children(self, parent: str, window: Window, syncs: list[ObservedSync]) -> Iterator[tuple[str, int]]:
-        """Yield the children that a row of the coverage covers: those that their parent had throughout the read, in the window if it is timed."""
-        is_timed = window.field in self.entry.replication.cursor_fields
-        began, ended = min(one.began for one in syncs), max(one.ended for one in syncs)
-        if self.entry.replication.groups is not None:
-            ended = self.history.snapshot  # several syncs may have read it; the time is that of the first one
-        for id_, versions in self.history.versions.items():
-            first, last = self.history.index(id_, began), self.history.index(id_, ended)
-            during = versions[first : last + 1]
-            is_covered = all(version.row is not None and (not is_timed or window.contains(version.times)) for version in during)
-            if parent_of(self.entry, id_) == parent and is_covered and not (is_timed and first != last):
-                yield id_, first
 
 
 def _is_inside(time: int | None, is_start: bool, bound: int) -> bool:

@@ -12,10 +12,11 @@ from typing import Any
 
 import pytest
 
+from klaviyo_assets_tests.scenarios.account_options import BASE
 from klaviyo_assets_tests.scenarios.runner import Runner
 from klaviyo_assets_tests.scenarios.scenario import DAY, HOUR, Action, Add, Change, Event, Scenario, Step, Sync, Wait
 from klaviyo_assets_tests.scenarios.stats import Stats
-from klaviyo_assets_tests.scenarios.world import BASE, InProcess
+from klaviyo_assets_tests.scenarios.world import InProcess
 
 pytestmark = pytest.mark.long
 

@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, ParamSpec, Protocol, TypeVar
@@ -39,7 +39,6 @@ from klaviyo_assets.sandbox import instants
 from klaviyo_assets.sandbox.app import build_app
 from klaviyo_assets.sandbox.clock import Clock
 from klaviyo_assets.sandbox.keys import Keys
-from klaviyo_assets.sandbox.options import SandboxOptions
 from klaviyo_assets.sandbox.reports import report as report_document
 from klaviyo_assets.sandbox.scripted import apply_change
 from klaviyo_assets.sandbox.state import begin
@@ -47,13 +46,13 @@ from klaviyo_assets.sandbox.truth import true_records
 from klaviyo_assets.state.coverage import TimeWindow
 from klaviyo_assets.sync.runner import SyncRunner as LibrarySync
 from klaviyo_assets.warehouse.base import Capabilities, Warehouse
+from klaviyo_assets_tests.scenarios.account_options import BASE, options_of
 from klaviyo_assets_tests.scenarios.auditing import MetricDay, audit
 from klaviyo_assets_tests.scenarios.report_rows import rows_of
-from klaviyo_assets_tests.scenarios.scenario import SWITCHES, Scenario, Sync, shared_type
+from klaviyo_assets_tests.scenarios.scenario import Scenario, Sync
 from klaviyo_assets_tests.scenarios.with_host import sync_with_host
 
 SCHEMA = "klaviyo"
-BASE = datetime(2026, 3, 10, 12, 0, tzinfo=UTC)
 _ACCOUNT = "AbCdEf"
 
 P = ParamSpec("P")
@@ -66,9 +65,6 @@ class Killed(BaseException):
 
 AfterResponse = Callable[[httpx.URL, bytes], None]
 """Receives the requested URL and the response body."""
-
-_PARENTS, _PROFILES_OF_PARENTS = 5, 10
-"""Parents of a child type at the start, and profiles that may join them."""
 
 
 class World(Protocol):
@@ -97,40 +93,6 @@ class World(Protocol):
 
     def query(self, table: str, columns: str, rest: str = "") -> list[tuple[Any, ...]]:
         """Return rows of a table; none if it does not exist yet."""
-
-
-def options_of(scenario: Scenario) -> SandboxOptions:
-    """Return the sandbox options for a scenario: its records and the records that they depend on, such as parents."""
-    counts: dict[str, Any] = {
-        "events": 0,
-        "profiles": 4,
-        "metrics": scenario.metrics,
-        "campaigns": 0,
-        "flows": 0,
-        "lists": 0,
-        "segments": 0,
-        "reviews": 0,
-        "others": 0,
-    }
-    if (subject := CATALOG[scenario.name].access_shown_by) is not None:
-        # Those of others are few: forms have no option of their own.
-        counts |= {subject.name if subject.name in counts else "others": 2 + scenario.records}
-    parent = CATALOG[scenario.name].parent
-    given: dict[str, int] = {}
-    if parent is not None:
-        shared = shared_type(CATALOG[scenario.name])
-        given = {"profiles": _PROFILES_OF_PARENTS, parent.type_name: _PARENTS if scenario.records else 0}
-        given |= {shared.name: _PROFILES_OF_PARENTS} if shared is not None else {}
-        counts |= {name: given.pop(name) for name in [*given] if name in counts}
-    if (host := CATALOG[scenario.name].host) is not None:
-        counts[host.entry.name] = scenario.records // 3
-    at_least = {"profiles": 1, "metrics": 1} if scenario.name in {"events", "profiles", "metrics"} else {}
-    owner = (CATALOG[scenario.name].records_of or CATALOG[scenario.name]).name
-    counts[owner if owner in counts else "others"] = max(scenario.records, at_least.get(scenario.name, 0))
-    switches: dict[str, Any] = {name: SWITCHES[name] for name in scenario.switches}
-    others = ",".join(f"{name}={count}" for name, count in given.items())
-    switches |= {"limits": False, "made_up_reports": True}
-    return SandboxOptions(seed=scenario.seed, history_days=scenario.history_days, base=BASE, counts=others, **counts, **switches)
 
 
 def entry_for(name: str, page_size: int) -> ResourceType:

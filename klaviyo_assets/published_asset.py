@@ -46,7 +46,7 @@ def build_klaviyo_published(
         name: Prefix of the op's name; give each account its own.
         resource_key: Key of the :class:`~klaviyo_assets.KlaviyoResource`.
         duckdb_key: Key of the ``dagster_duckdb.DuckDBResource``.
-        translator: The translator of the assets; it holds key prefix, group and schema.
+        translator: The translator of the assets; it holds key prefix and schema. The group is ``<name>_published``.
         pool: Dagster concurrency pool of the op.
         retry_policy: For failures where a retry may help.
         setting_names: What messages call the settings.
@@ -70,7 +70,7 @@ def build_klaviyo_published(
         deps=keys,
         description=f"A copy of the database in {file}, for readers: it can be open while syncs run. The table `{translator.schema}._published` says "
         "up to when each resource type is complete.",
-        group_name=str(translator.group_name),
+        group_name=f"{name}_published",  # not that of the tables: the marts lie between
         owners=list(translator.owners),
         tags=dict(translator.tags),
         kinds={"duckdb", *(["parquet"] if parquet is not None else [])},

@@ -32,7 +32,7 @@ def test_it_is_downstream_of_every_asset_and_in_no_sync_job(tmp_path: Path) -> N
     defs = definitions(tmp_path, tags={"team": "crm"}, owners=["team:data"])
     spec = next(spec for asset in defs.resolve_asset_graph().assets_defs for spec in asset.specs if spec.key == KEY)
     assert {dep.asset_key for dep in spec.deps} == {dg.AssetKey(["klaviyo", name]) for name in CATALOG.default_names}
-    assert (spec.group_name, spec.owners, spec.tags["team"]) == ("klaviyo", ["team:data"], "crm")
+    assert (spec.group_name, spec.owners, spec.tags["team"]) == ("klaviyo_published", ["team:data"], "crm")
     jobs = {job.name: job.asset_layer.executable_asset_keys for job in defs.resolve_all_job_defs() if job.name != "__ASSET_JOB"}
     assert {name for name, keys in jobs.items() if KEY in keys} == {"klaviyo_publish"}
     assert defs.resolve_schedule_def("klaviyo_publish_schedule").cron_schedule == "55 * * * *"

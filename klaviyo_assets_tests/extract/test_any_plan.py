@@ -10,12 +10,14 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from klaviyo_assets.catalog import CATALOG, EVENTS, PROFILES, REVIEWS
+from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.extract.options import SyncMode, SyncOptions, range_field
 from klaviyo_assets.extract.plan import plan
 from klaviyo_assets.extract.slice_query import slice_parameters
 from klaviyo_assets.extract.strategies import strategy_for
-from klaviyo_assets.extract.strategies.base import LAG, PlanContext
+from klaviyo_assets.extract.strategies.base import LAG, PlanContext, Strategy
 from klaviyo_assets.state.coverage import BEGINNING, CoverageRow
+from klaviyo_assets_tests.each import each
 from klaviyo_assets_tests.extract.plans import BY_TIME, DAY, HOUR, NOW, TOP, at, planned, range_request, row, windows
 
 SECONDS = st.integers(-400 * 86_400, 5 * 86_400)
@@ -35,6 +37,11 @@ def coverages(draw: st.DrawFn, name: str) -> list[CoverageRow]:
                 row(draw(st.sampled_from([str(field), follows])), start, min(end, read_at - LAG), read_at, draw(st.sampled_from(["same", "before"])))
             )
     return rows
+
+
+@each(CATALOG.values())
+def test_every_type_has_a_strategy(entry: ResourceType) -> None:
+    assert isinstance(strategy_for(entry), Strategy)
 
 
 @settings(max_examples=150)

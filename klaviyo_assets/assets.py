@@ -2,7 +2,7 @@
 
 Resource types that are read completely within seconds share one op, so a run starts one process for all of them instead of one for each. A
 child type is in the op of its parent, because it needs the parent's table, and a type with a host in the op of its host, because it takes its
-records from the host's responses. Every other type has an op of its own. Each op is a subsettable
+records from the host's responses. Every other type has its own op. Each op is a subsettable
 ``multi_asset`` with the checks of its assets: that is the only way to report a check when its asset fails, and to run a check alone.
 """
 

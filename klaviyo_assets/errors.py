@@ -123,7 +123,7 @@ class NotSynced(SyncError):
 
     def __init__(self, asset: str, window: str, times: int) -> None:
         super().__init__(
-            f"{window} of {asset} was to be read for its partitions, and execute has yielded {times or 'no'} materializations of it.",
+            f"{window} of {asset} had to be read for its partitions, but execute yielded {times or 'no'} materializations of it.",
             "Let execute yield what sync.run() yields, and raise its failure.",
         )
 
@@ -138,7 +138,7 @@ class AssetUnknown(SyncError):
 
     def __init__(self, keys: Sequence[str], op_name: str) -> None:
         super().__init__(
-            f"The op {op_name} is to sync {', '.join(keys)}, and none of its resource types has that asset key.",
+            f"The op {op_name} must sync {', '.join(keys)}, but none of its resource types has that asset key.",
             "Change asset keys with a translator, with key_prefix of load_assets_from_modules or with asset_key_replacements of with_attributes.",
         )
 

@@ -52,7 +52,7 @@ def build_klaviyo_automation(
         marts: As :func:`~klaviyo_assets.build_klaviyo_marts` returns them.
         catalog: The catalog that the assets were built with.
         executor: Executor of all jobs. By default, the access checks, the audit and the marts run in one process, and a sync runs each op in a
-            process of its own, all at the same time.
+            separate process, all at the same time.
         schedules: When they run: a :class:`~klaviyo_assets.KlaviyoSchedules`, True for the default ones, which a user starts in the UI, False or None
             for none.
 
@@ -96,7 +96,7 @@ def build_publish_job(
 
 
 def sync_executor(ops: int) -> dg.ExecutorDefinition:
-    """Return an executor that runs all ops at the same time, each in a process of its own.
+    """Return an executor that runs all ops at the same time, each in its own process.
 
     Ops wait for the network most of the time, so more of them than there are cores may run.
 

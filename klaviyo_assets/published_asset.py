@@ -36,7 +36,7 @@ def build_klaviyo_published(
     A sync cannot write while a reader has the database open; readers of the copy never block a sync. The copy is written under a temporary name,
     compared with the database, and put in place in one step. Its table ``_published`` says up to when each resource type is complete.
 
-    The asset depends on all assets. It is not in the jobs of syncs, because a failed or skipped step would skip it: it has a job of its own, and an
+    The asset depends on all assets. It is not in the jobs of syncs, because a failed or skipped step would skip it: it has its own job and an
     automation condition.
 
     Args:
@@ -76,7 +76,7 @@ def build_klaviyo_published(
         kinds={"duckdb", *(["parquet"] if parquet is not None else [])},
         skippable=True,
         metadata={PUBLISHED_FILE: str(target.file), PUBLISHED_SCHEMA: translator.schema},
-        # Not AutomationCondition.eager() alone: it would wait for ever for a type that is skipped because its scope is missing.
+        # Not AutomationCondition.eager() alone: it would wait forever for a type that is skipped because its scope is missing.
         automation_condition=dg.AutomationCondition.eager().without(~dg.AutomationCondition.any_deps_missing()),
     ).with_io_manager_key(str(translator.io_manager_key))
 

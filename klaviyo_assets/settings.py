@@ -181,7 +181,7 @@ class Settings:
     )
     conversion_metric_ids: str | None = _option(
         None,
-        "Ids of the metrics by which campaign and flow reports count conversions, separated by commas. Each has rows of its own",
+        "Ids of the metrics by which campaign and flow reports count conversions, separated by commas. Each has its own rows",
         example="RESQ6t, Xy12Ab",
         kind=Text(check_metric_ids),
         default_words="the metric that the account has mapped as its revenue",

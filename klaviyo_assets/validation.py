@@ -72,7 +72,7 @@ def selected_types(resource_types: Iterable[str] | None, catalog: Catalog) -> Ca
     if not names:
         raise InvalidDefinition(f"resource_types is empty. Leave it out for the default ones. {known}")
     if twice := [one for one, times in Counter(names).items() if times > 1]:
-        raise InvalidDefinition(f"Resource types that are named twice: {', '.join(twice)}. Name each once.")
+        raise InvalidDefinition(f"Resource types that are named twice: {', '.join(twice)}. List each once.")
     try:
         return select(catalog, names)
     except UnknownResourceType as error:

@@ -1,4 +1,4 @@
-"""The code in docs/dbt.md works as it stands. The part that needs dbt is skipped where dbt-duckdb and dagster-dbt are not installed."""
+"""The code in docs/dbt.md works unchanged. The part that needs dbt is skipped where dbt-duckdb and dagster-dbt are not installed."""
 
 import os
 import re

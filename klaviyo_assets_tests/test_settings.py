@@ -127,7 +127,7 @@ DATE = "Write it as 2026-01-31 or 2026-01-31T12:00:00Z."
             for text in ("-1", "21", "nan", "-inf", "6 # six")
         ),
         ("KLAVIYO_RESOURCE_TYPES", "core,,lists", "KLAVIYO_RESOURCE_TYPES has an empty name: ['core', '', 'lists']. Remove it."),
-        ("KLAVIYO_RESOURCE_TYPES", "lists,core,lists", "KLAVIYO_RESOURCE_TYPES lists a name twice: lists. Name each once."),
+        ("KLAVIYO_RESOURCE_TYPES", "lists,core,lists", "KLAVIYO_RESOURCE_TYPES lists a name twice: lists. List each once."),
         *(
             ("KLAVIYO_TIMEOUT", text, f"KLAVIYO_TIMEOUT must be a number of seconds above 0, such as 60; it is '{text}'.")
             for text in ("0", "-1", "nan", "inf", "60s")

@@ -138,7 +138,7 @@ class Names:
         if not all(isinstance(one, str) and one.strip() for one in value):
             raise ValueError(f"{name} has an empty name: {list(value)!r}. Remove it.")
         if twice := [one for one in dict.fromkeys(value) if list(value).count(one) > 1]:
-            raise ValueError(f"{name} lists a name twice: {', '.join(twice)}. Name each once.")
+            raise ValueError(f"{name} lists a name twice: {', '.join(twice)}. List each once.")
         if value:
             self.checked_by(value, name)
 

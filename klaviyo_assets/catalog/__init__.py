@@ -1,7 +1,7 @@
 """Klaviyo's resource types as data, one object each.
 
 To add a resource type, add a module in ``catalog/types/`` (see CONTRIBUTING.md); no other code changes. The names in ``__all__`` are public: with
-them, code from outside this package adds types of its own (``CATALOG.with_(MY_TYPE)``).
+them, code from outside this package adds types (``CATALOG.with_(MY_TYPE)``).
 The facts come from Klaviyo's OpenAPI description, revision 2026-07-15 (https://github.com/klaviyo/openapi).
 """
 

@@ -15,7 +15,7 @@ def include_of(entry: ResourceType) -> Include:
 
 
 def host_alone(entry: ResourceType) -> ResourceType:
-    """Return the host as it is requested for the records of one type alone: one attribute of its own, and the included resources.
+    """Return the host as it is requested for the records of one type alone: one of the host's attributes, and the included resources.
 
     Example:
         >>> host_alone(CATALOG["flow_actions"]).record_parameters

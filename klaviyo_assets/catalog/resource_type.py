@@ -40,7 +40,7 @@ class Parent:
         column: Column of the child's table with the parent's id.
         relationship: Relationship in which Klaviyo names the parent again, which is not stored, since the column has the id; None if there is none.
         filter: Field of the filter with which one request returns the children of several parents: ``coupon.id``. ``path`` is then that of the one
-            collection, and ``relationship`` says which parent a child has. None if each parent has a path of its own.
+            collection, and ``relationship`` says which parent a child has. None if each parent has its own path.
     """
 
     entry: "ResourceType"
@@ -245,7 +245,7 @@ class ResourceType:
         """Return the path of the type's records; for a child type, of one parent's records.
 
         Raises:
-            ValueError: If each parent has a path of its own and ``parent_id`` is None.
+            ValueError: If each parent has its own path and ``parent_id`` is None.
         """
         if self.parent is None or self.parent.filter is not None:
             return self.endpoint.path

@@ -112,7 +112,7 @@ def _key(entry: ResourceType) -> Problems:
     for name in entry.primary_key:
         yield from missing(entry, "primary_key", name, ColumnType.STRING, ColumnType.DATE)
     if len({*entry.primary_key}) < len(entry.primary_key):
-        yield f"primary_key names a column more than once: {', '.join(entry.primary_key)}. Name each once."
+        yield f"primary_key names a column more than once: {', '.join(entry.primary_key)}. List each once."
     if entry.replication.is_complete_read and entry.primary_key != (entry.id_column,):
         yield (
             f"primary_key is ({', '.join(entry.primary_key)}). Every sync reads the type completely and looks up missing records by their id, so the "

@@ -30,10 +30,10 @@ if TYPE_CHECKING:
 class KlaviyoComponent(dg.Component, dg.Resolvable):
     """A Klaviyo account as assets in DuckDB: one table per resource type, synced incrementally, with checks, jobs and schedules.
 
-    Several accounts are several documents, each with an ``account`` of its own; they may share one database. The API key stays an ``EnvVar``: it is
+    Several accounts are several documents, each with its own ``account``; they may share one database. The API key stays an ``EnvVar``: it is
     read when a run starts, and is not in definitions, in the UI or in Dagster's storage.
 
-    A subclass can override ``get_asset_spec`` and ``execute``, and set ``catalog`` to add resource types of its own.
+    A subclass can override ``get_asset_spec`` and ``execute``, and set ``catalog`` to add resource types.
     """
 
     catalog: ClassVar[Catalog] = CATALOG

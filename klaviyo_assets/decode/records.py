@@ -142,7 +142,7 @@ class RecordDecoder:
             if name in self._of_parent:
                 if name == self._names_parent:
                     known[python_name(name)] = msgspec.json.decode(raw, type=ToOne | None)
-                continue  # the parent's id is a column of its own
+                continue  # the parent's id has its own column
             column = self._relationships.get(name)
             try:
                 if column is not None:

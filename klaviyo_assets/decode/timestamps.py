@@ -25,7 +25,7 @@ _WHOLE_UTC_SECONDS = (_TEXT.str.ends_with("+00:00") & (_TEXT.str.len_bytes() == 
 _PARSED_WHOLE_SECONDS = _TEXT.str.head(-len("+00:00")).str.to_datetime("%Y-%m-%dT%H:%M:%S", time_unit="us", strict=False).dt.replace_time_zone("UTC")
 
 _UNUSUAL = _TEXT.is_not_null() & ~(_TEXT.str.contains(_USUAL) & pl.col("parsed").dt.year().is_between(MINYEAR, MAXYEAR)).fill_null(False)
-"""Whether a text is to be parsed by itself; the range is that of Python's dates."""
+"""Whether a text must be parsed separately; the range is that of Python's dates."""
 
 _DATE = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$"
 
@@ -62,7 +62,7 @@ def instants(column: Column, texts: list[str | None], extras: list[bytes | None]
         extras: ``_extra`` of the same records; modified here to include invalid timestamps, and those with more digits than microseconds.
     """
     raw = pl.Series(column.name, texts, dtype=pl.String)
-    # Expressions, and not a method after the other: each method of a series is a query of its own, which costs more than its work.
+    # Expressions, not one method after another: each method of a series is a separate query, which costs more than its work.
     frame = raw.to_frame("text")
     whole_seconds = frame.select(_WHOLE_UTC_SECONDS).item()
     frame = frame.with_columns((_PARSED_WHOLE_SECONDS if whole_seconds else _PARSED).alias("parsed"))

@@ -132,9 +132,7 @@ class SubjectResolver:
         by_email = set(self._profiles("id", self._has_identifier(["email"]), needs="email"))
         by_phone = set(self._profiles("id", self._has_identifier(["phone_number"]), needs="phone_number"))
         if len(by_phone) > 1 and by_phone - by_email:
-            raise SyncError(
-                f"{len(by_phone)} profiles have this phone number: {', '.join(sorted(by_phone))}.", "Name the id of the one that is to be erased."
-            )
+            raise SyncError(f"{len(by_phone)} profiles have this phone number: {', '.join(sorted(by_phone))}.", "Give the id of the one to erase.")
         return by_email | by_phone
 
     def _profiles(self, wanted: str, condition: str, *, needs: str) -> Iterator[str]:
@@ -180,7 +178,7 @@ class SubjectResolver:
             if rule is not None and rule.action is Action.DROP and self.person.values(kind) and not self.person.ids:
                 raise SyncError(
                     f"Profiles are stored without their {_WORDS[kind]} (a field rule drops it), so the profile cannot be found by it.",
-                    f"Name the id of the profile, and the {_WORDS[kind]} after it for texts that name it.",
+                    f"Give the id of the profile, and the {_WORDS[kind]} after it for texts that name it.",
                 )
 
     def _refuse_without_salt(self, tables: Iterable[str]) -> None:
@@ -208,7 +206,7 @@ class SubjectResolver:
             elif not known and not self._is_findable(rule):
                 self.notes.append(
                     f"The {table} table identifies people by e-mail address, and this person's is not known here: "
-                    "name it after the id, or their rows stay there."
+                    "give it after the id, or their rows stay there."
                 )
 
     def _is_findable(self, rule: AppliedRule | None) -> bool:

@@ -79,5 +79,5 @@ class DataSubject:
         else:
             raise SyncError(
                 f"{name!r} identifies no person.",
-                "Name an e-mail address, a whole phone number that begins with +, or the id of a profile, such as 01H2….",
+                "Give an e-mail address, a whole phone number that begins with +, or the id of a profile, such as 01H2….",
             )

@@ -1,4 +1,4 @@
-"""Finds tables of this library whose resource type the erasing program does not know: it could not tell which of their rows are about a person."""
+"""Finds tables of this library whose resource type the erasing program does not know: it cannot know which of their rows are about a person."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Passes the pages of a host's read to a type with records in the same responses, so that it needs no requests of its own.
+"""Passes the pages of a host's read to a type with records in the same responses, so that it needs no requests.
 
 Host and type are two syncs in one event loop, each with its own lock, staging, load and failure::
 
@@ -50,7 +50,7 @@ class Feed:
         self._notify()
 
     def leave(self) -> None:
-        """Say that the type takes no more pages; the host goes on without it."""
+        """Stop taking pages; the host continues without the type."""
         self._left = True
         self._pages.clear()
         self._notify()

@@ -1,4 +1,4 @@
-"""Reads the records of a type from its host's responses: those of the host's own sync, or of requests of its own."""
+"""Reads the records of a type from its host's responses: those of the host's sync, or of separate requests."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -47,7 +47,7 @@ class IncludedReader:
         """Read all records.
 
         Args:
-            slices: The host's slices, for a read with requests of its own.
+            slices: The host's slices, for a read with separate requests.
             feed: The pages of the host's own sync, if that is part of the step.
 
         Raises:
@@ -112,7 +112,7 @@ class IncludedReader:
         return response.value if response is not None else None
 
     async def look_up(self, host_ids: Sequence[str]) -> list[Page]:
-        """Return the records of some hosts, with requests of its own.
+        """Request the records of some hosts.
 
         Raises:
             KlaviyoError: If Klaviyo refuses or fails; then no record may be marked as deleted.

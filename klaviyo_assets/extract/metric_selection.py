@@ -65,7 +65,7 @@ class MetricSelection:
         return frame.filter(~frame[column].is_in(list(self.excluded)) | frame[column].is_null())
 
     def parts(self, field: str, covered: Sequence[CoverageRow]) -> list[tuple[Subset, list[CoverageRow]]]:
-        """Return what is read by requests of its own, each with the coverage that it has.
+        """Return what is read by separate requests, each with the coverage that it has.
 
         Args:
             field: Filter field of the metric.
@@ -124,7 +124,7 @@ class MetricRules:
         return bool(self.include or self.exclude)
 
     def resolve(self, listed: Mapping[str, str], known: Mapping[str, str]) -> MetricSelection:
-        """Return the metrics that the names and ids stand for. A name may stand for several: each integration has its own Placed Order.
+        """Return the metrics that the names and ids mean. A name may mean several: each integration has its own Placed Order.
 
         Args:
             listed: Names of the metrics that Klaviyo lists now, by id.

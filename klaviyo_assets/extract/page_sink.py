@@ -30,7 +30,7 @@ class PageSink(Protocol):
         ...
 
     def truncate(self, slice_id: SliceId, end: datetime) -> None:
-        """Move the end of a slice down; the part above is now a slice of its own."""
+        """Move the end of a slice down; the part above is now a separate slice."""
         ...
 
     def give_up(self, slice_id: SliceId) -> None:

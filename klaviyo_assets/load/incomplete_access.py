@@ -1,4 +1,4 @@
-"""Reads which rows lack included resources, and records which were requested in vain, one short connection or transaction per call."""
+"""Reads which rows lack included resources, and records which of these Klaviyo did not return, one short connection or transaction per call."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -16,8 +16,8 @@ class IncompleteRows:
     """Rows that name included resources which are not stored.
 
     Attributes:
-        ids: Some of their ids, without those that were requested in vain recently.
-        asked: Hashes of the ids that were requested in vain recently.
+        ids: Some of their ids, without those that Klaviyo recently did not return.
+        asked: Hashes of the ids that Klaviyo recently did not return.
     """
 
     ids: tuple[str, ...] = ()
@@ -48,7 +48,7 @@ class IncompleteAccess:
 
     @retry_on_conflict
     def note_unanswered(self, ids: Collection[str], row: SyncLogEntry) -> None:
-        """Record that a sync has requested records in vain."""
+        """Record that Klaviyo did not return records that a sync has requested."""
         loader = self.loader
         with loader.transaction() as connection:
             Unanswered(connection, loader.warehouse, loader.schema).note(loader.entry.name, ids, row.started_at)

@@ -215,7 +215,7 @@ class Loader:
 
     @retry_on_conflict
     def load(self, batch: Batch, row: SyncLogEntry, *, rebuilt: bool = False) -> None:
-        """Upsert staged rows and extend the coverage. A full read fills a table of its own and leaves the coverage to :meth:`swap`.
+        """Upsert staged rows and extend the coverage. A full read fills a separate table and leaves the coverage to :meth:`swap`.
 
         Args:
             batch: Files and their coverage.

@@ -18,7 +18,7 @@ from klaviyo_assets.warehouse.sql import count_rows
 
 @dataclass(frozen=True)
 class RuleChange:
-    """A change of field rules, in transactions of its own.
+    """A change of field rules, in separate transactions.
 
     Args:
         tables: The tables of the resource type.

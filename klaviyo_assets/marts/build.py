@@ -171,7 +171,7 @@ class ModelBuild:
         """Build a new table, then put it in the place of the old one."""
         building = self.sources.warehouse.qualified(marts_schema(self.sources.schema), f"_{self.model.name}_building")
         self._connection.execute(f"DROP TABLE IF EXISTS {building}")
-        # The text begins in a line of its own, and DuckDB's line numbers are one more than the file's.
+        # The text begins on its own line, and DuckDB's line numbers are one more than the file's.
         self._execute(f"CREATE TABLE {building} AS\n{self.model.sql}", 1)
         self._refuse_missing_columns(building)
         self._narrow_sums(building)
@@ -202,7 +202,7 @@ class ModelBuild:
         lasting = {name: self.sources.lasting(name) for name in sorted(self.model.sources)}
         sources = ", ".join(f"{quoted(name)} AS NOT MATERIALIZED ({select})" for name, select in lasting.items() if select is not None)
         self._connection.execute(f"CREATE SCHEMA IF NOT EXISTS {schema}")
-        # The text begins in a line of its own, as in a table's statement.
+        # The text begins on its own line, as in a table's statement.
         self._execute(f"CREATE OR REPLACE VIEW {self._table} AS {f'WITH {sources} ' if sources else ''}SELECT * FROM (\n{self.model.sql})", 1)
         self._refuse_missing_columns(self._table)
         self._comment("VIEW")

@@ -168,7 +168,7 @@ def _check_view(model: Model) -> None:
     if model.header.view is None:
         return
     if model.header.scope is not None:
-        raise InvalidModel(model.path, None, "A view is not incremental: it has no rows of its own.", "Remove one of the two lines.")
+        raise InvalidModel(model.path, None, "A view is not incremental: it stores no rows.", "Remove one of the two lines.")
     if of_a_run := sorted(model.sources & {LIVE_EVENTS, MART_RUN}):
         raise InvalidModel(model.path, None, f"A view cannot read {of_a_run[0]}, which belongs to one run.", "Read tables, or remove the line view.")
 

@@ -1,4 +1,4 @@
-"""Builds models, each in a transaction of its own, in the order of their dependencies."""
+"""Builds models, each in its own transaction, in the order of their dependencies."""
 
 import logging
 import time

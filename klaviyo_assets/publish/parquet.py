@@ -119,7 +119,7 @@ def export(file: Path, root: Path, compactions: str) -> Export:
 
 
 def _write(connection: DuckDBPyConnection, part: _Part, path: Path) -> None:
-    with owner_only_files():  # DuckDB writes a file of its own and gives it this name
+    with owner_only_files():  # DuckDB writes to another file and renames it to this one
         ((rows,),) = connection.execute(f"COPY ({part.query}) TO {literal(str(path))} {_OPTIONS}").fetchall()
     ((stored,),) = connection.execute(f"SELECT coalesce(sum(num_rows), 0) FROM parquet_file_metadata({literal(str(path))})").fetchall()
     if rows != stored:
@@ -166,7 +166,7 @@ def _in_month(time: str, month: str) -> str:
 
 
 def _month_column(table: str) -> str | None:
-    """Return the column by whose months a table is divided: the time of a type that grows for ever; None for other tables."""
+    """Return the column by whose months a table is divided: the time of a type that only grows; None for other tables."""
     entry = CATALOG.get(table)
     return None if entry is None else entry.replication.start_date_field
 

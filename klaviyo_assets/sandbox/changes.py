@@ -236,7 +236,7 @@ class Account:
         return record
 
     def _replace_in_children(self, name: str, id: str, other_id: str | None) -> None:
-        """Replace a record of this type with another one, or remove it, wherever it is a child."""
+        """Replace a record of this type with another one, or remove it, under every parent."""
         for children in self.store.children.values():
             if self.store.shared_with(children.entry) is self.store[name]:
                 children.replace_everywhere(id, other_id)

@@ -30,7 +30,7 @@ class SandboxOptions:
     segments: int = field(default=30, metadata={"help": "segments"})
     metrics: int = field(default=60, metadata={"help": "metrics"})
     reviews: int = field(default=1_500, metadata={"help": "reviews in all statuses"})
-    others: int = field(default=20, metadata={"help": "records of each type without an option of its own; of a child type, per parent at most"})
+    others: int = field(default=20, metadata={"help": "records of each type that has no option; of a child type, the maximum per parent"})
     counts: str = field(
         default="",
         metadata={"help": "records of types without an option of their own, as catalog_items=5000,catalog_variants=15000 (default: --others)"},

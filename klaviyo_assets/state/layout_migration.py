@@ -114,7 +114,7 @@ class LayoutMigration:
         if new != old:
             if table_exists(self.connection, self.schema, new):
                 raise NotOurs(
-                    f"{self.schema}.{new} was not made by klaviyo_assets, which needs this name for a table of its own.",
+                    f"{self.schema}.{new} was not made by klaviyo_assets, which needs this name for one of its own tables.",
                     f"Rename it: ALTER TABLE {self._qualified(new)} RENAME TO another_name.",
                 )
             self.connection.execute(f"ALTER TABLE {self._qualified(old)} RENAME TO {quoted(new)}")

@@ -32,7 +32,7 @@ class Unanswered(Store):
         return frozenset(record for (record,) in rows)
 
     def note(self, resource_type: str, ids: Collection[str], now: datetime) -> None:
-        """Record that records were requested in vain, and forget those that are requested again anyway."""
+        """Record that Klaviyo did not return requested records, and forget those that are requested again anyway."""
         self.prepare()
         hashes = sorted({id_hash(id_) for id_ in ids})
         self.connection.execute(

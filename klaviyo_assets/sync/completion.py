@@ -129,7 +129,7 @@ async def _deleted_subjects(sync: SyncContext, facts: ReportFacts | None) -> lis
         return []
     missing = sorted(await in_thread(RowAccess(sync.loader).live_values, report.ids_filter) - facts.ids.keys())
     if missing and not facts.ids:
-        sync.note(f"Klaviyo listed no {subject.name} at all, though {len(missing)} are known: no row of theirs was marked as deleted.")
+        sync.note(f"Klaviyo listed no {subject.name} at all, though {len(missing)} are known: none of their rows was marked as deleted.")
         return []
     pages = await look_up(sync.client, replace(subject, requested_includes=()), missing) if missing else []
     there = {record.id for page in pages for record in page.records}

@@ -1,7 +1,7 @@
 """The database: the interface of a warehouse (``base``), a DuckDB file as one (``local_file``), pieces of SQL (``sql``, ``ddl``).
 
 ``factory.warehouse_from`` returns the warehouse that a user names. The names in ``__all__`` are public: with them, code from outside this package
-implements warehouses of its own. Each is loaded when it is first used: the names of files and limits are needed where no database is opened.
+implements other warehouses. Each is loaded when it is first used: the names of files and limits are needed where no database is opened.
 """
 
 from importlib import import_module

@@ -102,7 +102,7 @@ def _refuse_windows() -> None:
     """Refuse Windows, where a file that a reader has open cannot be replaced, and a mode does not keep other users from a file."""
     if sys.platform == "win32":
         raise WarehouseError(
-            "klaviyo_assets does not sync on Windows: it replaces files that readers have open, and relies on the permissions of POSIX.",
+            "klaviyo_assets does not sync on Windows: it replaces files that readers have open, and relies on POSIX permissions.",
             "Run it in WSL 2, in a Linux container, or on Linux or macOS.",
         )
 

@@ -38,7 +38,7 @@ class _Case:
 _CASES = (
     _Case(
         re.compile(r"different configuration than existing connections|Unique file handle conflict|already held in current process"),
-        "{path} is already open in this process, by a connection of its own (in a notebook, say).",
+        "{path} is already open in this process, by another connection (in a notebook, for example).",
         "Close that connection there (connection.close(), or DETACH), or run the sync in another process; then run again.",
     ),
     _Case(

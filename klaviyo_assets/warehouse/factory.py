@@ -13,7 +13,7 @@ from klaviyo_assets.warehouse.tuning import CONNECTION_CONFIG
 
 @runtime_checkable
 class WarehouseProvider(Protocol):
-    """An object, such as a Dagster resource, that creates a warehouse of its own kind.
+    """An object, such as a Dagster resource, that creates a warehouse.
 
     Example:
         >>> class Lake(dg.ConfigurableResource):

@@ -45,7 +45,7 @@ def including(*relationships: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("name", ["", "_syncs", "_lists_rebuilt", "catalog-items", "2x", "a b", "größe", "a.b", 'a"b'])
-def test_the_name_must_be_one_of_a_table_of_its_own(name: str) -> None:
+def test_a_name_that_a_table_cannot_have_is_refused(name: str) -> None:
     with pytest.raises(CatalogError, match=r"cannot be used: name must consist of letters, digits and underscores"):
         CATALOG.with_(replace(VOUCHERS, name=name))
 

@@ -142,5 +142,5 @@ def test_a_step_whose_assets_are_unknown_fails() -> None:
         duckdb=None,
     )
 
-    with pytest.raises(AssetUnknown, match="klaviyo_small_types is to sync raw/klaviyo/lists, and none of its resource types has that asset key"):
+    with pytest.raises(AssetUnknown, match="klaviyo_small_types must sync raw/klaviyo/lists, but none of its resource types has that asset key"):
         step.require_a_type_for_each_key()

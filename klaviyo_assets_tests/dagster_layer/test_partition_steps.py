@@ -148,7 +148,7 @@ def test_days_are_reported_only_if_their_events_were_materialized(times: int, re
     def second_fails(_: Any, sync: SyncStep) -> Iterator[Any]:
         yield from [MATERIALIZED] * (1 if "2026-06-01" in str(sync.config.start) else times)
 
-    with pytest.raises(dg.Failure, match="2026-06-05T00:00Z to 2026-06-06T00:00Z of klaviyo/events was to be read") as caught:
+    with pytest.raises(dg.Failure, match="2026-06-05T00:00Z to 2026-06-06T00:00Z of klaviyo/events had to be read") as caught:
         list(step(second_fails, DAYS).run())
 
     assert not caught.value.allow_retries

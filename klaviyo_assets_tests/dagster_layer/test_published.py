@@ -69,7 +69,7 @@ def test_a_failure_is_a_sentence(tmp_path: Path, instance: dg.DagsterInstance) -
     assert "There is no database" in str(data.user_failure_data.description)
 
 
-def test_the_copy_must_have_a_name_of_its_own(tmp_path: Path) -> None:
+def test_names_that_the_copy_cannot_have(tmp_path: Path) -> None:
     with pytest.raises(AmbiguousName, match="klaviyo"):
         definitions(tmp_path, publish=tmp_path / "klaviyo.duckdb")
     with pytest.raises(InvalidDefinition, match="the database itself"):

@@ -384,9 +384,9 @@ class TestHashed:
         both = erase(warehouse, id_, email)
 
         assert refused.returncode == 1
-        assert "Name the id of the profile" in refused.stderr
+        assert "Give the id of the profile" in refused.stderr
         assert figures(by_id) == {"profiles": [1, 0]}
-        assert "name it after the id" in by_id.stdout
+        assert "give it after the id" in by_id.stdout
         assert figures(both)["reviews"][0] >= 1
 
     def test_reviews_without_addresses_are_reported(self, sandbox: SandboxProcess, warehouse: LocalFile) -> None:

@@ -16,7 +16,7 @@ def rows(*subsets: str) -> list[CoverageRow]:
     return [CoverageRow(subset, "datetime", NOW, NOW, NOW, "print") for subset in subsets]
 
 
-def test_a_name_stands_for_all_metrics_that_have_it() -> None:
+def test_a_name_selects_all_metrics_that_have_it() -> None:
     assert MetricRules(include=("Placed Order", "v1")).resolve(NAMES, {}).included == {"p1", "p2", "v1"}
     assert MetricRules(exclude=("Placed Order",)).resolve(NAMES, {}).excluded == {"p1", "p2"}
 

@@ -146,7 +146,7 @@ def test_too_many_properties_stay_in_the_json(shop: Shop) -> None:
 
 
 @pytest.mark.long
-def test_metrics_with_the_same_name_get_views_of_their_own(tmp_path: Path) -> None:
+def test_metrics_with_the_same_name_get_separate_views(tmp_path: Path) -> None:
     same = [
         {**ORDERS, "id": f"M{number}", "integration": f'{{"name":"{name}"}}'} for number, name in enumerate(("Shopify", "WooCommerce", "Shopify"))
     ]

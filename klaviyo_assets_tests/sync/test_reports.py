@@ -256,7 +256,7 @@ def test_the_revenue_metric_of_the_account_is_used(shop: SandboxProcess, warehou
 
 
 @pytest.mark.long
-def test_an_account_without_a_revenue_metric_is_told_what_to_do(warehouse: LocalFile) -> None:
+def test_without_a_revenue_metric_the_error_says_what_to_do(warehouse: LocalFile) -> None:
     # The sandbox maps revenue to a custom metric, and there is none.
     with (
         small(base=BASE, made_up_reports=True, events=0, metrics=0, others=0) as empty,
@@ -266,7 +266,7 @@ def test_an_account_without_a_revenue_metric_is_told_what_to_do(warehouse: Local
 
 
 @pytest.mark.long
-def test_a_key_without_accounts_read_is_told_what_to_do(shop: SandboxProcess, warehouse: LocalFile) -> None:
+def test_without_the_scope_accounts_read_the_error_says_what_to_do(shop: SandboxProcess, warehouse: LocalFile) -> None:
     key = shop.keys.recommended_scopes
     with pytest.raises(SyncError, match=r"its time zone is not known.*accounts:read"):
         sync("form_report_daily", shop, warehouse, key=key, account_id="AbCdEf")

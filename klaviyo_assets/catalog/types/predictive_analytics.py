@@ -18,7 +18,7 @@ PREDICTIVE_ANALYTICS = ResourceType(
     description="One row per profile with Klaviyo's predictions: customer lifetime value, next order, risk of churn. Null without enough orders.",
     scope="profiles:read",
     docs_url="https://developers.klaviyo.com/en/reference/get_profiles",
-    # A table of its own, because a request with predictions has a fifth of the rate limit: profiles alone must not become slower.
+    # A separate table, because a request with predictions has a fifth of the rate limit: profiles alone must not become slower.
     endpoint=PROFILES.endpoint,
     records_of=PROFILES,
     columns=(

@@ -3,7 +3,7 @@
 One class per module: ``full_table``, ``included``, ``incremental``, ``newest_first``, ``per_parent``, ``parent_windows``,
 ``parent_groups``, ``report``. ``base`` has
 the protocol, ``timed`` the base class of the strategies that read by time, ``slicing`` cuts time windows into slices, and ``proof`` decides which
-parents are compared. The names in ``__all__`` are public: with them, code from outside this package implements strategies of its own.
+parents are compared. The names in ``__all__`` are public: with them, code from outside this package implements other strategies.
 """
 
 from collections.abc import Callable, Mapping

@@ -5,7 +5,7 @@ windows     read at most once a day                    afterwards
 ==========  =========================================  ===================================================
 years       the current and the last calendar year     once a month
 days        the last 60 days, in one request           once a month, or never once the days are settled
-observed    the sends of the last 30 days              never: each day of observation has rows of its own
+observed    the sends of the last 30 days              never: each day of observation has its own rows
 ==========  =========================================  ===================================================
 """
 

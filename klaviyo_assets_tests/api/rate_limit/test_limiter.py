@@ -312,7 +312,7 @@ def test_limiter_opens_when_responses_show_that_requests_are_left(monkeypatch: p
         {"RateLimit-Limit": "225, 350;w=1, 3500;w=60, 225;w=86400", "RateLimit-Remaining": "0", "RateLimit-Reset": "40000"},
         {},
     ],
-    ids=["one left", "no reset", "no remaining", "words", "blank", "for ever", "burst", "day", "nothing"],
+    ids=["one left", "no reset", "no remaining", "words", "blank", "forever", "burst", "day", "nothing"],
 )
 def test_limiter_stays_open_while_requests_are_left_or_unknown(headers: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
     (time,) = run_with_limiter(after_response(headers, 3), monkeypatch)

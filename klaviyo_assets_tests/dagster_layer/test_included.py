@@ -19,19 +19,24 @@ def shop() -> Iterator[SandboxProcess]:
         yield sandbox
 
 
-def materialize(shop: SandboxProcess, folder: Path, *names: str) -> dg.ExecuteInProcessResult:
-    klaviyo = KlaviyoResource(api_key=shop.keys.all_scopes, base_url=shop.base_url, rate_limit_share=1.0, max_retries=0)
+def materialize(shop: SandboxProcess, folder: Path, *names: str, **options: int) -> dg.ExecuteInProcessResult:
+    klaviyo = KlaviyoResource(api_key=shop.keys.all_scopes, base_url=shop.base_url, rate_limit_share=1.0, **options)
     defs = build_klaviyo_definitions(klaviyo, duckdb=str(folder / "warehouse.duckdb"), resource_types=NAMES, executor=dg.in_process_executor)
     return defs.resolve_job_def("klaviyo_sync").execute_in_process(
         asset_selection=[dg.AssetKey(["klaviyo", name]) for name in names or NAMES], raise_on_error=False
     )
 
 
+def failures(result: dg.ExecuteInProcessResult) -> list[str]:
+    """Return what Dagster recorded of each failure."""
+    return [str(event.event_specific_data) for event in result.all_events if event.is_failure]
+
+
 @pytest.mark.long
 def test_one_read_of_the_host_fills_all_tables(shop: SandboxProcess, tmp_path: Path) -> None:
     result = materialize(shop, tmp_path)
 
-    assert result.success
+    assert result.success, failures(result)
     warehouse = local_file(tmp_path, "warehouse.duckdb")
     for name in NAMES:
         assert table(warehouse, name).equals(truth(shop, name)), name
@@ -50,7 +55,7 @@ def test_a_read_of_the_host_that_fails_is_the_failure_of_both(shop: SandboxProce
     shop.change("delete", type="flow_actions", id=shop.truth("flow_actions")[0]["id"])
     shop.faults({"path": "/api/flows", "kind": "503", "times": 1, "after": 3})
 
-    result = materialize(shop, tmp_path, "flows", "flow_actions", "campaigns")
+    result = materialize(shop, tmp_path, "flows", "flow_actions", "campaigns", max_retries=0)
 
     failed = query(local_file(tmp_path, "warehouse.duckdb"), "SELECT resource_type, error_class FROM _syncs WHERE outcome = 'failed' ORDER BY ALL")
     assert not result.success
@@ -62,5 +67,5 @@ def test_a_read_of_the_host_that_fails_is_the_failure_of_both(shop: SandboxProce
 def test_a_type_alone_reads_its_host_itself(shop: SandboxProcess, tmp_path: Path) -> None:
     result = materialize(shop, tmp_path, "flow_messages")
 
-    assert result.success
+    assert result.success, failures(result)
     assert table(local_file(tmp_path, "warehouse.duckdb"), "flow_messages").equals(truth(shop, "flow_messages"))

@@ -17,6 +17,7 @@ BENCHMARKS = {
     "job-processes": "Jobs that find nothing new",
     "first-sync": "The first sync of the default types",
     "attributions": "What attributions cost",
+    "all-types": "All types in one job under Klaviyo's limits",
     "children": "Children under Klaviyo's limits",
     "children-memory": "Memory of a million rows of the other large types",
     "skew": "Unevenly distributed records",

@@ -1,6 +1,10 @@
-"""Readers of the published copy while syncs run: rejected opens, partial states, and what the readers cost the syncs."""
+"""Readers of the published copy while syncs run: rejected opens, partial states, and what the readers cost the syncs.
+
+``python -m benchmarks.readers 60`` does it for 60 minutes, with a round of syncs in each.
+"""
 
 import asyncio
+import sys
 import time
 from contextlib import suppress
 from datetime import timedelta
@@ -22,8 +26,12 @@ _KINDS = ("no readers", f"{_READERS} readers")
 
 
 def report(quick: bool) -> str:
-    """Run it."""
-    events, pairs = (10_000, 2) if quick else (100_000, 12)
+    """Run it, round after round."""
+    return _measure(10_000, pairs=2) if quick else _measure(100_000, pairs=12)
+
+
+def _measure(events: int, *, pairs: int, interval: float = 0.0) -> str:
+    """Sync and publish in turns without and with readers, one turn every ``interval`` seconds."""
     options = SandboxOptions(events=events, profiles=events // 20, history_days=200, limits=False)
     seconds: dict[str, list[tuple[float, float]]] = {kind: [] for kind in _KINDS}
     with SandboxProcess(options) as sandbox, folder() as into:
@@ -31,7 +39,9 @@ def report(quick: bool) -> str:
         versions = {_turn(sandbox, live, target)[2]}
         readers = [start("reader", {"copy": str(target.file), "signals": str(into)}) for _ in range(_READERS)]
         try:
+            began = time.monotonic()
             for turn in range(2 * pairs):
+                time.sleep(max(0.0, began + turn * interval - time.monotonic()))
                 kind = _KINDS[turn % 2]
                 _signal(into, go=kind != _KINDS[0])
                 sandbox.advance(timedelta(hours=1))
@@ -78,3 +88,7 @@ def _signal(into: Path, *, go: bool) -> None:
         with suppress(FileNotFoundError):
             (into / "go").unlink()
     time.sleep(2.5)
+
+
+if __name__ == "__main__":
+    print(_measure(100_000, pairs=int(sys.argv[1]) // 2, interval=60.0))

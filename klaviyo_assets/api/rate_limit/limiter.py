@@ -50,7 +50,7 @@ class RateLimiter:
         name: The endpoint, for logs.
         limit: Klaviyo's limit.
         share: Share of the limit to use, above 0 up to 1.
-        shared: Folder through which processes share one-per-second limits; None limits this process alone.
+        shared: Folder through which processes share limits of up to three requests per second; None limits this process alone.
 
     Attributes:
         name: The endpoint.

@@ -37,6 +37,9 @@ _CATCHING_UP = 1.02
 _SPARE = 0.1
 """Seconds added to the one second between requests to one-per-second endpoints."""
 
+_MAX_SHARED_BURST = 3
+"""Requests per second up to which processes share a limit. Faster limits have room for the few requests that several processes send at once."""
+
 _MAX_TURN_WAIT = 180.0
 """Seconds to wait for the process that holds the turn. No response takes longer, so that process must be suspended."""
 
@@ -84,25 +87,24 @@ def pacing(limit: RateLimit, share: float, name: str, shared: Path | None) -> Pa
         limit: Klaviyo's limit.
         share: Share of it to use, above 0 up to 1.
         name: The endpoint.
-        shared: Folder through which processes share one-per-second limits; None limits this process alone.
+        shared: Folder through which processes share limits of up to three requests per second; None limits this process alone.
     """
-    if limit.burst > 1:
-        return _Minute(limit, share)
     rates = [Rate(limit.steady, math.ceil(_MINUTE_MS / share))]
-    if shared is not None:
+    if shared is not None and limit.burst <= _MAX_SHARED_BURST:
         try:
-            return _shared_pacing(rates, share, shared / f"{file_name(name)}.sqlite")
+            return _shared_pacing(limit, rates, share, shared / f"{file_name(name)}.sqlite")
         except (OSError, sqlite3.Error) as error:
             _log.warning("%s: %s", _NOT_SHARED % shared, error)
-    return _OnePerSecond(rates, share)
+    return _Minute(limit, share) if limit.burst > 1 else _OnePerSecond(rates, share)
 
 
-def _shared_pacing(rates: list[Rate], share: float, state: Path) -> "_SharedOnePerSecond":
+def _shared_pacing(limit: RateLimit, rates: list[Rate], share: float, state: Path) -> "_SharedOnePerSecond":
+    kind = _SharedSeveralPerSecond if limit.burst > 1 else _SharedOnePerSecond
     try:
-        return _SharedOnePerSecond(rates, share, state)
+        return kind(rates, share, state)
     except sqlite3.DatabaseError:  # damaged by a system crash
         state.unlink(missing_ok=True)
-        return _SharedOnePerSecond(rates, share, state)
+        return kind(rates, share, state)
 
 
 def file_name(endpoint: str) -> str:
@@ -278,6 +280,25 @@ class _SharedOnePerSecond(_OnePerSecond):
         except FileNotFoundError:
             return 0.0
         return min(self._seconds, max(0.0, self._seconds - since))  # since is negative if the clock was set back
+
+
+class _SharedSeveralPerSecond(_SharedOnePerSecond):
+    """An even pace across processes for limits of a few requests per second: a fixed interval after the previous *request*.
+
+    The interval is what the minute allows, which is longer than what the second allows, so several requests may be in flight at once.
+    """
+
+    def __init__(self, rates: list[Rate], share: float, state: Path) -> None:
+        super().__init__(rates, share, state)
+        self._seconds = self._interval = STEADY_SECONDS / (self._steady * share * _CATCHING_UP)
+
+    async def acquire_turn(self, name: str) -> None:
+        """Wait for the interval, then pass the turn on."""
+        await super().acquire_turn(name)
+        super().end_turn()
+
+    def end_turn(self) -> None:
+        """Do nothing: the turn has been passed on."""
 
 
 def _require_granted(granted: object) -> None:

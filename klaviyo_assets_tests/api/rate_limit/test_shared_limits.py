@@ -1,4 +1,4 @@
-"""One-per-second limits that several processes share through a file."""
+"""Limits of up to three requests per second, which several processes share through a file."""
 
 import asyncio
 import itertools
@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from klaviyo_assets.api.rate_limit.limiter import RateLimiter
-from klaviyo_assets.catalog.endpoint import TIER_XL, TIER_XS
+from klaviyo_assets.catalog.endpoint import TIER_M, TIER_XL, TIER_XS, RateLimit
 
 PROCESS = """
 import asyncio, sys, time
@@ -83,8 +83,26 @@ def test_process_killed_during_its_turn_blocks_no_other(tmp_path: Path) -> None:
     assert asyncio.run(enter()) - killed_at >= 0.5, "the server may have counted its request"
 
 
-def test_faster_limits_are_not_shared_through_a_file(tmp_path: Path) -> None:
-    RateLimiter("/api/events", TIER_XL, 0.9, tmp_path).dispose()
+def test_a_few_requests_per_second_have_an_even_pace_across_clients_and_may_overlap(tmp_path: Path) -> None:
+    limiters = [RateLimiter("/api/flows", RateLimit(3, 600), 1.0, tmp_path) for _ in range(2)]
+
+    async def enter() -> list[float]:
+        sent = []
+        for number in range(6):
+            await asyncio.wait_for(limiters[number % 2].acquire(), timeout=30)  # none has a response yet
+            sent.append(time.time())
+        return sent
+
+    sent = asyncio.run(enter())
+    for limiter in limiters:
+        limiter.dispose()
+
+    assert min(later - earlier for earlier, later in itertools.pairwise(sent)) >= 0.09
+
+
+@pytest.mark.parametrize("tier", [TIER_XL, TIER_M])
+def test_faster_limits_are_not_shared_through_a_file(tier: RateLimit, tmp_path: Path) -> None:
+    RateLimiter("/api/events", tier, 0.9, tmp_path).dispose()
 
     assert list(tmp_path.iterdir()) == []
 

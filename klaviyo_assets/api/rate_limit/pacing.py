@@ -45,6 +45,12 @@ _MAX_TURN_WAIT = 180.0
 
 _SECONDS_BETWEEN_TRIES = 0.05
 
+_SECONDS_FOR_OTHERS = 2 * _SECONDS_BETWEEN_TRIES
+"""How long a process leaves the turn to others after its own, so that one with many requests does not keep it."""
+
+_MAX_RESERVED_SECONDS = 300.0
+"""Longest reservation ahead that is believed. Only a clock that was set back shows a longer one."""
+
 MAX_PACED_SECONDS = 600
 """Longest window, in seconds, that is paced and waited for. When a longer one, such as a day, is used up, the sync fails."""
 
@@ -221,18 +227,25 @@ class _SharedOnePerSecond(_OnePerSecond):
         self._file = FileLock(turn, mode=private_files.FILE_MODE)
 
     async def _acquire(self, name: str) -> None:
-        until = time.monotonic() + _MAX_TURN_WAIT
-        while time.monotonic() < until:
-            if self._lock():
-                break
-            await asyncio.sleep(_SECONDS_BETWEEN_TRIES)
+        await asyncio.sleep(max(0.0, self._responded_at + _SECONDS_FOR_OTHERS - time.monotonic()))
+        await self._acquire_lock(name)
         try:
             await asyncio.sleep(self._seconds_to_go())
             await self._count(name)
-            self._note_now()  # in case this process is killed before the response
+            self._note(time.time())  # in case this process is killed before the response
         except BaseException:
             self._file.release()
             raise
+
+    async def _acquire_lock(self, name: str) -> None:
+        until = time.monotonic() + _MAX_TURN_WAIT
+        while not self._lock():
+            if time.monotonic() > until:
+                _log.warning(
+                    "%s: another process on this machine has kept its turn for %.0f s; this one no longer waits for it", name, _MAX_TURN_WAIT
+                )
+                return
+            await asyncio.sleep(_SECONDS_BETWEEN_TRIES)
 
     async def _count(self, name: str) -> None:
         try:
@@ -242,7 +255,7 @@ class _SharedOnePerSecond(_OnePerSecond):
 
     def end_turn(self) -> None:
         """Record the time of the response for all processes, and release the turn."""
-        self._note_now()
+        self._note(time.time())
         self._file.release()
         super().end_turn()
 
@@ -261,12 +274,11 @@ class _SharedOnePerSecond(_OnePerSecond):
             self._warn(error)
         return True
 
-    def _note_now(self) -> None:
+    def _note(self, at: float) -> None:
         try:
             private_files.make_folder(self._folder)
             private_files.make_file(self._last)
-            now = time.time()  # the file system's clock may be some milliseconds late
-            os.utime(self._last, (now, now))
+            os.utime(self._last, (at, at))  # set, since the file system's clock may be some milliseconds late
         except OSError as error:
             self._warn(error)
 
@@ -275,17 +287,25 @@ class _SharedOnePerSecond(_OnePerSecond):
         _log.warning("%s: %s", _NOT_SHARED % self._folder, error)
 
     def _seconds_to_go(self) -> float:
+        since = time.time() - self._noted()
+        return min(self._seconds, max(0.0, self._seconds - since))  # since is negative if the clock was set back
+
+    def _noted(self) -> float:
+        """Return the time that was noted last, as seconds since 1970; 0 if there is none."""
         try:
-            since = time.time() - self._last.stat().st_mtime
+            return self._last.stat().st_mtime
         except FileNotFoundError:
             return 0.0
-        return min(self._seconds, max(0.0, self._seconds - since))  # since is negative if the clock was set back
+        except OSError as error:
+            self._warn(error)
+            return 0.0
 
 
 class _SharedSeveralPerSecond(_SharedOnePerSecond):
     """An even pace across processes for limits of a few requests per second: a fixed interval after the previous *request*.
 
-    The interval is what the minute allows, which is longer than what the second allows, so several requests may be in flight at once.
+    The interval is what the minute allows, which is longer than what the second allows, so several requests may be in flight at once. Each process
+    reserves the next time and waits for it without the lock, so processes take turns, however many requests each has.
     """
 
     def __init__(self, rates: list[Rate], share: float, state: Path) -> None:
@@ -293,12 +313,22 @@ class _SharedSeveralPerSecond(_SharedOnePerSecond):
         self._seconds = self._interval = STEADY_SECONDS / (self._steady * share * _CATCHING_UP)
 
     async def acquire_turn(self, name: str) -> None:
-        """Wait for the interval, then pass the turn on."""
-        await super().acquire_turn(name)
-        super().end_turn()
+        """Reserve the next time, and wait for it and for the minute's count."""
+        await self._acquire_lock(name)
+        try:
+            reserved = self._next_time()
+            self._note(reserved)
+        finally:
+            self._file.release()
+        await asyncio.sleep(max(0.0, reserved - time.time()))
+        await self._count(name)
 
     def end_turn(self) -> None:
-        """Do nothing: the turn has been passed on."""
+        """Do nothing: the next time may have been reserved already."""
+
+    def _next_time(self) -> float:
+        now, noted = time.time(), self._noted()
+        return max(now, noted + self._seconds) if noted < now + _MAX_RESERVED_SECONDS else now
 
 
 def _require_granted(granted: object) -> None:

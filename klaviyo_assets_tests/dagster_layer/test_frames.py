@@ -72,7 +72,7 @@ def test_the_io_manager_of_an_account_opens_the_database_with_the_options_of_its
         opened.append(options)
         return warehouse_from(source, **options)
 
-    monkeypatch.setattr("klaviyo_assets.io_manager.warehouse_from", noted)
+    monkeypatch.setattr("klaviyo_assets.warehouse.factory.warehouse_from", noted)
     monkeypatch.setenv("A_KEY", "pk_0123456789abcdef0123456789abcdef01")
 
     @dg.asset(ins={"events": dg.AssetIn(EVENTS.key)})

@@ -55,7 +55,7 @@ def report(campaign: str, message: str, **numbers: Any) -> Row:
     return {**names, "conversion_metric_id": "order", "_synced_at": _READ_AT, **_NOTHING, **numbers}
 
 
-def _flow_report(variation: str, window: Row, **numbers: Any) -> Row:
+def flow_report(variation: str, window: Row, **numbers: Any) -> Row:
     names = {"flow_id": "F1", "flow_message_id": "FM1", "send_channel": "email", "variation": variation}
     return {**names, **window, "conversion_metric_id": "order", "_synced_at": _READ_AT, **_NOTHING, **numbers}
 
@@ -112,7 +112,7 @@ _TABLES: Mapping[str, tuple[Row, ...]] = {
         report("C2", "T1", send_channel="sms", recipients=2, delivered=1, failed=1, clicks=1, clicks_unique=1, text_message_spend=0.5),
     ),
     "flow_report": (
-        _flow_report(
+        flow_report(
             "V1",
             {"window_start": "2026-01-01"},
             recipients=2,
@@ -125,11 +125,11 @@ _TABLES: Mapping[str, tuple[Row, ...]] = {
             conversion_uniques=1,
             conversion_value=30,
         ),
-        _flow_report("V2", {"window_start": "2026-01-01"}, recipients=1, delivered=1),
+        flow_report("V2", {"window_start": "2026-01-01"}, recipients=1, delivered=1),
     ),
     "flow_report_daily": (
-        _flow_report("V1", {"day": "2026-01-10"}, recipients=1, delivered=1, opens=1, opens_unique=1),
-        _flow_report(
+        flow_report("V1", {"day": "2026-01-10"}, recipients=1, delivered=1, opens=1, opens_unique=1),
+        flow_report(
             "V1",
             {"day": "2026-02-20"},
             recipients=1,
@@ -140,7 +140,7 @@ _TABLES: Mapping[str, tuple[Row, ...]] = {
             conversion_uniques=1,
             conversion_value=30,
         ),
-        _flow_report("V2", {"day": "2026-02-25"}, recipients=1, delivered=1),
+        flow_report("V2", {"day": "2026-02-25"}, recipients=1, delivered=1),
     ),
     "forms": ({"id": "form", "name": "Pop-up"},),
     "form_report_daily": ({"form_id": "form", "form_version_id": "1", "day": "2026-03-19", "viewed_form": 10, "submits": 1},),

@@ -1,13 +1,15 @@
 """The check ``equals_klaviyo``: numbers from events against Klaviyo's own reports."""
 
 from collections.abc import Mapping, Sequence
+from datetime import date
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from klaviyo_assets.marts.results import CheckResult
 from klaviyo_assets_tests.marts.conftest import Rows, Shop, build_shop, select
-from klaviyo_assets_tests.marts.small_shop import Row, event, events_without, report
+from klaviyo_assets_tests.marts.small_shop import EVENTS, FM1, Row, event, events_without, flow_report, report
 
 pytestmark = pytest.mark.duckdb
 
@@ -31,6 +33,20 @@ def received(message: str) -> Row:
 
 def clicked(message: str, number: int) -> Row:
     return event(f"k{number}-{message}", "clicked", "P1", "2026-03-10 13:00:00", message_id=message)
+
+
+def just_sent(message: str, people: int) -> list[Row]:
+    """Return the sends of a message 35 minutes before the report is read, without what happened to them since."""
+    return [event(f"r{number}-{message}", "received", f"Q{number}", "2026-03-20 10:25:00", message_id=message) for number in range(people)]
+
+
+OLD = {"_synced_at": "2026-03-18 11:00:00+00"}
+"""When a report was read that is two days old."""
+
+
+def opened_after(message: str) -> Row:
+    """Return an open of the day after an old report was read."""
+    return event(f"o-{message}", "opened", "P1", "2026-03-19 12:00:00", message_id=message)
 
 
 def merged(*parts: Mapping[str, Sequence[Row]]) -> dict[str, list[Row]]:
@@ -68,6 +84,9 @@ def different(tmp_path_factory: pytest.TempPathFactory) -> Shop:
         sent("missing", received("missing")),
         sent("merged", received("merged"), clicked("merged", 1), clicked("merged", 2)),
         sent("recent", received("recent"), recent_open),
+        sent("just_sent", *just_sent("just_sent", 20)),
+        sent("later", received("later"), opened_after("later")),
+        sent("late_read", received("late_read"), opened_after("late_read")),
         sent("unreported", received("unreported")),
         sent("missing_all"),
         sent("older", at="2026-01-09 12:00:00"),
@@ -79,6 +98,9 @@ def different(tmp_path_factory: pytest.TempPathFactory) -> Shop:
                 report("C-missing", "missing", recipients=2, delivered=2),
                 report("C-merged", "merged", **ONE, clicks=2, clicks_unique=2),
                 report("C-recent", "recent", **ONE),
+                report("C-just_sent", "just_sent", recipients=20, delivered=20, opens=7, opens_unique=7, clicks=3, clicks_unique=3),
+                report("C-later", "later", **ONE, **OLD),
+                report("C-late_read", "late_read", **ONE, **OLD, opens=2, opens_unique=2),
                 report("C-missing_all", "missing_all", **ONE),
                 report("C-older", "older", **ONE),
                 report("C-deleted", "deleted", **ONE),
@@ -108,6 +130,9 @@ def test_a_message_without_its_events_is_named(different: Shop, model: str, mess
         ("missing", {"recipients": (1, 2), "delivered": (1, 2)}, "events are missing: they arrived late"),
         ("merged", {"clicks_unique": (1, 2)}, "merged or deleted profiles"),
         ("recent", {}, ""),
+        ("just_sent", {"opens": (0, 7), "opens_unique": (0, 7), "clicks": (0, 3), "clicks_unique": (0, 3)}, "events are missing: they arrived late"),
+        ("later", {}, ""),
+        ("late_read", {"opens": (1, 2), "opens_unique": (1, 2)}, "events are missing: they arrived late"),
         ("unreported", {"recipients": (1, 0), "delivered": (1, 0)}, "the report does not have this message"),
         ("older", {"recipients": (0, 1), "delivered": (0, 1)}, "sent before the oldest stored event"),
         ("deleted", {"recipients": (0, 1), "delivered": (0, 1)}, "deleted message"),
@@ -121,3 +146,19 @@ def test_differences_have_a_reason(different: Shop, message: str, statistics: di
 
     assert numbers == statistics
     assert {text for *_, text in found if not text.startswith(reason)} == set()
+
+
+def test_recent_events_count_for_their_own_statistic_and_window(tmp_path: Path) -> None:
+    """A message that was sent in March was opened half an hour before the reports were read."""
+    events = (
+        *EVENTS,
+        event("f6", "received", "P5", "2026-03-19 12:00:00", variation_id="V1", **FM1),
+        event("f7", "opened", "P5", "2026-03-20 10:30:00", variation_id="V1", **FM1),
+    )
+    warehouse, _ = build_shop(tmp_path, events, {"flow_report_daily": [flow_report("V1", {"day": "2026-03-19"}, recipients=1, delivered=1)]}, CHECKED)
+
+    assert select(warehouse, "SELECT span, window_start, statistic, recent FROM klaviyo_comparison WHERE recent > 0 ORDER BY ALL") == [
+        ("month", date(2026, 3, 1), "opens", 1),
+        ("year", date(2026, 1, 1), "opens", 1),
+        ("year", date(2026, 1, 1), "opens_unique", 1),
+    ]

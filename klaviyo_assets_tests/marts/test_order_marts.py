@@ -1,10 +1,12 @@
 """Marts of orders, customers and products, against numbers that were computed by hand from the small shop."""
 
 from datetime import date
+from pathlib import Path
 
 import pytest
 
-from klaviyo_assets_tests.marts.conftest import Rows, Shop
+from klaviyo_assets_tests.marts.conftest import Rows, Shop, build_shop, select
+from klaviyo_assets_tests.marts.small_shop import FM1, Row, event
 
 pytestmark = pytest.mark.duckdb
 
@@ -102,6 +104,73 @@ def test_checkouts(rows: Rows) -> None:
         ("c3", "open", None, None, None),
         ("c5", "recovered", "O4", "F1", "FM1"),
     ]
+
+
+def checkout(id: str, at: str) -> Row:
+    return event(id, "checkout", "P1", f"2026-{at}", value=40, currency="USD")
+
+
+def clicked(at: str, flow: bool = True) -> Row:
+    return event("click", "clicked", "P1", f"2026-{at}", **(FM1 if flow else {"message_id": "M1"}))
+
+
+def ordered(id: str, at: str, flow: bool | None = None) -> Row:
+    """Return an order that Klaviyo attributes to the click of the flow or the campaign, or to nothing."""
+    credit = {None: {}, True: {"attributed_message_id": "FM1", "attributed_flow_id": "F1"}, False: {"attributed_message_id": "M1"}}[flow]
+    touch = {"attributed_event_id": "click"} if credit else {}
+    return event(id, "order", "P1", f"2026-{at}", value=40, currency="USD", event_key=id, **credit, **touch)
+
+
+@pytest.mark.parametrize(
+    ("events", "outcomes"),
+    [
+        pytest.param(
+            (checkout("a", "03-01 10:00:00"), clicked("03-01 11:00:00"), checkout("b", "03-01 11:05:00"), ordered("O", "03-01 11:06:00", flow=True)),
+            [("a", "replaced", None, None), ("b", "recovered", "O", "F1")],
+            id="comes back by a click and starts another checkout",
+        ),
+        pytest.param(
+            (checkout("a", "03-01 10:00:00"), clicked("03-01 11:00:00"), checkout("b", "03-01 11:05:00"), ordered("O", "03-01 11:05:00", flow=True)),
+            [("a", "replaced", None, None), ("b", "recovered", "O", "F1")],
+            id="the checkout and the order at one instant",
+        ),
+        pytest.param(
+            (clicked("03-01 09:00:00"), checkout("a", "03-01 10:00:00"), checkout("b", "03-01 11:05:00"), ordered("O", "03-01 11:06:00", flow=True)),
+            [("a", "replaced", None, None), ("b", "direct", "O", None)],
+            id="clicked before the first checkout",
+        ),
+        pytest.param(
+            (
+                *(checkout("a", "03-01 10:00:00"), ordered("O", "03-01 10:01:00")),
+                *(clicked("03-02 11:00:00"), checkout("b", "03-02 11:05:00"), ordered("P", "03-02 11:06:00", flow=True)),
+            ),
+            [("a", "direct", "O", None), ("b", "direct", "P", None)],
+            id="the checkout before the click belongs to an earlier order",
+        ),
+        pytest.param(
+            (
+                *(checkout("a", "03-01 10:00:00"), checkout("b", "03-05 10:00:00"), clicked("03-05 09:00:00")),
+                ordered("O", "03-09 10:00:00", flow=True),
+            ),
+            [("a", "replaced", None, None), ("b", "direct", "O", None)],
+            id="the checkout before the click is more than 7 days older than the order",
+        ),
+        pytest.param(
+            (
+                checkout("a", "03-01 10:00:00"),
+                clicked("03-01 11:00:00", flow=False),
+                checkout("b", "03-01 11:05:00"),
+                ordered("O", "03-01 11:06:00", False),
+            ),
+            [("a", "replaced", None, None), ("b", "direct", "O", None)],
+            id="a campaign has the credit",
+        ),
+    ],
+)
+def test_checkouts_before_an_order_are_one_attempt(tmp_path: Path, events: tuple[Row, ...], outcomes: list[tuple[str | None, ...]]) -> None:
+    warehouse, _ = build_shop(tmp_path, events, names=["checkout_recovery"])
+
+    assert select(warehouse, "SELECT event_id, outcome, order_event_id, flow_id FROM checkout_recovery ORDER BY ALL") == outcomes
 
 
 def test_products(rows: Rows) -> None:

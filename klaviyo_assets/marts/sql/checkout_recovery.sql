@@ -1,4 +1,5 @@
--- description: One row per checkout that was started, and whether the person ordered within 7 days.
+-- description: One row per checkout that was started, and whether the person ordered within 7 days. The checkouts that a person started in the
+--   7 days before an order are one attempt to buy: who comes back to an abandoned checkout starts another one. The last of them has the outcome.
 -- key: event_id
 -- column event_id: The checkout: id of its event.
 -- column profile_id: The person; null if Klaviyo deleted the profile.
@@ -7,8 +8,8 @@
 -- column value: Value of the checkout.
 -- column currency: Its currency.
 -- column outcome: direct (ordered without help of a flow), recovered (ordered after opening or clicking a message of a flow that was touched after the
---   checkout and gets the credit for the order), replaced (the person started another checkout first), abandoned (no order within 7 days), open
---   (started less than 7 days ago, no order yet), or unknown (no profile).
+--   first checkout of the attempt and gets the credit for the order), replaced (the person started another checkout within 7 days, before any order),
+--   abandoned (no order within 7 days), open (started less than 7 days ago, no order yet), or unknown (no profile).
 -- column order_event_id: The order; null without one.
 -- column ordered_at: When it was placed.
 -- column order_value: Value of the order, in order_currency.
@@ -70,18 +71,22 @@ matched AS (
         coalesce(orders.ordered_at <= checkouts.started_at + INTERVAL 7 DAY, FALSE) AS has_order
     FROM checkouts ASOF LEFT JOIN orders ON orders.profile_id = checkouts.profile_id AND checkouts.started_at <= orders.ordered_at
 ),
+attempts AS (
+    SELECT *, min(started_at) FILTER (has_order) OVER (PARTITION BY profile_id, ordered_at) AS first_started_at FROM matched
+),
 judged AS (
     SELECT
-        matched.*,
+        attempts.*,
         CASE
-            WHEN matched.profile_id IS NULL THEN 'unknown'
-            WHEN matched.next_started_at <= least(matched.started_at + INTERVAL 7 DAY, if(matched.has_order, matched.ordered_at, NULL)) THEN 'replaced'
-            WHEN matched.has_order AND matched.flow_id IS NOT NULL AND matched.touched_at >= matched.started_at THEN 'recovered'
-            WHEN matched.has_order THEN 'direct'
-            WHEN matched.started_at > mart_run.now - INTERVAL 7 DAY THEN 'open'
+            WHEN attempts.profile_id IS NULL THEN 'unknown'
+            WHEN attempts.next_started_at <= least(attempts.started_at + INTERVAL 7 DAY, if(attempts.has_order, attempts.ordered_at, NULL)) THEN 'replaced'
+            WHEN attempts.has_order AND attempts.flow_id IS NOT NULL AND attempts.touched_at BETWEEN attempts.first_started_at AND attempts.ordered_at
+                THEN 'recovered'
+            WHEN attempts.has_order THEN 'direct'
+            WHEN attempts.started_at > mart_run.now - INTERVAL 7 DAY THEN 'open'
             ELSE 'abandoned'
         END AS outcome
-    FROM matched CROSS JOIN mart_run
+    FROM attempts CROSS JOIN mart_run
 )
 SELECT
     event_id,

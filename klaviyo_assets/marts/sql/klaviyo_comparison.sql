@@ -11,7 +11,8 @@
 --   currencies added up, whichever fits the whole account better: it depends on settings that Klaviyo's API does not show.
 -- column klaviyo: The number in Klaviyo's report.
 -- column difference: counted - klaviyo.
--- column recent: Number (or value) of the message's events since an hour before the report was read: they may be on one side only.
+-- column recent: Number (or value) of the message's events of this statistic and window that may be on one side only: if counted is larger,
+--   those since an hour before the report was read; if klaviyo is larger, those within an hour of it.
 -- column is_equal: Whether the numbers are equal, apart from recent events.
 -- column reason: Likely reason of the difference; null if they are equal.
 -- metadata messages_compared: count(DISTINCT message_id)
@@ -108,17 +109,6 @@ counts AS (
     ], recursive := true)
     FROM wide SEMI JOIN klaviyo_reported USING (kind, span, window_start)
 ),
-reported_messages AS (
-    SELECT message_id, max(read_at) AS read_at FROM klaviyo_reported GROUP BY message_id
-),
-recent AS (
-    SELECT reported_messages.message_id, count(*) AS events, coalesce(sum(live_events.value) FILTER (live_events.attributed_message_id IS NOT NULL), 0) AS value
-    FROM live_events
-    JOIN reported_messages ON reported_messages.message_id = coalesce(live_events.message_id, live_events.attributed_message_id)
-        AND live_events.datetime >= reported_messages.read_at - INTERVAL 1 HOUR
-    WHERE live_events.datetime >= (SELECT min(read_at) - INTERVAL 1 HOUR FROM reported_messages)
-    GROUP BY reported_messages.message_id
-),
 both_sides AS (
     SELECT
         kind,
@@ -130,9 +120,65 @@ both_sides AS (
         klaviyo_reported.message_id IS NOT NULL AS is_reported,
         coalesce(counts.number, 0)::DOUBLE AS number,
         coalesce(counts.alternative, 0)::DOUBLE AS alternative,
-        coalesce(klaviyo_reported.number, 0) AS klaviyo
+        coalesce(klaviyo_reported.number, 0) AS klaviyo,
+        klaviyo_reported.read_at
     FROM counts FULL JOIN klaviyo_reported USING (kind, span, message_id, window_start, statistic)
     WHERE span = 'year' OR statistic IN ('recipients', 'delivered', 'bounced', 'failed', 'opens', 'clicks', 'unsubscribes', 'spam_complaints', 'conversions', 'conversion_value')
+),
+windows AS (
+    SELECT kind, span, message_id, window_start, max(read_at) AS read_at FROM both_sides GROUP BY kind, span, message_id, window_start
+),
+reads AS (
+    -- A window that Klaviyo's report does not have yet was read together with the message's other windows.
+    SELECT * REPLACE (coalesce(read_at, max(read_at) OVER (PARTITION BY kind, message_id)) AS read_at) FROM windows
+),
+events AS (
+    SELECT live_events.message_id, live_events.profile_id, live_events.datetime, live_events.day, metric_roles.role
+    FROM live_events JOIN metric_roles ON metric_roles.metric_id = live_events.metric_id
+    WHERE live_events.datetime >= (SELECT min(read_at) - INTERVAL 1 HOUR FROM reads)
+        AND live_events.message_id IN (SELECT message_id FROM reads)
+        AND metric_roles.role IN ('received', 'bounced', 'opened', 'clicked', 'unsubscribed', 'spam')
+),
+dated AS (
+    -- The month is that of the send, as in the numbers that are compared.
+    SELECT events.message_id, events.role, events.datetime, coalesce(sends.month, date_trunc('month', events.day)::DATE) AS month, 0 AS value
+    FROM events ASOF LEFT JOIN (SELECT message_id, profile_id, sent_at, month FROM fct_flow_sends WHERE sent_at IS NOT NULL) AS sends
+        ON sends.message_id = events.message_id AND sends.profile_id = events.profile_id AND events.datetime >= sends.sent_at
+    UNION ALL
+    SELECT message_id, 'revenue', ordered_at, month, coalesce(value, 0) FROM fct_conversions
+),
+recent AS (
+    SELECT
+        reads.kind,
+        reads.span,
+        reads.message_id,
+        reads.window_start,
+        counted_by.statistic,
+        sum(if(counted_by.statistic = 'conversion_value', dated.value, 1)) AS since,
+        sum(if(counted_by.statistic = 'conversion_value', dated.value, 1)) FILTER (dated.datetime <= reads.read_at + INTERVAL 1 HOUR) AS around
+    FROM reads
+    JOIN dated ON dated.message_id = reads.message_id
+        AND dated.datetime >= reads.read_at - INTERVAL 1 HOUR
+        AND (reads.kind = 'campaign' OR date_trunc(reads.span, dated.month) = reads.window_start)
+    JOIN (
+        VALUES
+            ('recipients', 'received'),
+            ('recipients', 'bounced'),
+            ('delivered', 'received'),
+            ('bounced', 'bounced'),
+            ('failed', 'bounced'),
+            ('opens', 'opened'),
+            ('opens_unique', 'opened'),
+            ('clicks', 'clicked'),
+            ('clicks_unique', 'clicked'),
+            ('unsubscribes', 'unsubscribed'),
+            ('unsubscribe_uniques', 'unsubscribed'),
+            ('spam_complaints', 'spam'),
+            ('conversions', 'revenue'),
+            ('conversion_uniques', 'revenue'),
+            ('conversion_value', 'revenue')
+    ) AS counted_by (statistic, role) ON counted_by.role = dated.role
+    GROUP BY reads.kind, reads.span, reads.message_id, reads.window_start, counted_by.statistic
 ),
 fitting AS (
     SELECT
@@ -147,14 +193,16 @@ fitting AS (
 compared AS (
     SELECT
         fitting.*,
-        coalesce(if(fitting.statistic = 'conversion_value', recent.value, recent.events), 0)::DOUBLE AS recent,
+        -- Events after the report was read are in the tables only: they cannot explain why Klaviyo has more.
+        coalesce(if(fitting.counted < fitting.klaviyo, recent.around, recent.since), 0)::DOUBLE AS recent,
         dim_message.parent_name,
         (dim_message.sent_at AT TIME ZONE mart_run.timezone)::DATE AS sent_on,
         (fitting.window_start + if(fitting.span = 'year', INTERVAL 1 YEAR, INTERVAL 1 MONTH))::DATE AS end_of_window,
         dim_message.message_id IS NULL OR dim_message.is_deleted AS is_deleted
     FROM fitting
     CROSS JOIN mart_run
-    LEFT JOIN recent ON recent.message_id = fitting.message_id
+    LEFT JOIN recent ON recent.kind = fitting.kind AND recent.span = fitting.span AND recent.message_id = fitting.message_id
+        AND recent.window_start = fitting.window_start AND recent.statistic = fitting.statistic
     LEFT JOIN dim_message ON dim_message.message_id = fitting.message_id
 ),
 judged AS (

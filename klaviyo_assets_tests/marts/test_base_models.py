@@ -157,6 +157,30 @@ def test_orders_are_numbered_refunded_and_in_their_currency(account: StoredAccou
     }
 
 
+def test_a_refund_of_a_cancelled_order_counts_once(account: StoredAccount, models: Models) -> None:
+    account.sync(
+        {
+            "metrics": [*metric_rows(), {"id": "cancel", "name": "Cancelled Order", "created": START}],
+            "events": [
+                *(event(f"o{key}", "order", 9, value=100.95, event_key=key) for key in "1234"),
+                event("c1", "cancel", 2, value=100.95, event_key="1"),
+                event("r1", "refund", 1, value=100.95, event_key="1"),
+                event("c2", "cancel", 2, value=100.95, event_key="2"),
+                event("r3", "refund", 2, value=80.0, event_key="3"),
+                event("r4", "refund", 1, value=80.0, event_key="3"),
+            ],
+        }
+    )
+    account.build(models, FACTS)
+
+    assert columns(account, "fct_orders", "event_id, refunded, refunded_value") == {
+        "o1": (True, 100.95),
+        "o2": (True, 100.95),
+        "o3": (True, 100.95),
+        "o4": (False, None),
+    }
+
+
 def test_native_attribution_is_what_klaviyo_says(account: StoredAccount, models: Models) -> None:
     account.sync(
         {

@@ -30,6 +30,10 @@ def test_machines_are_not_people(rows: Rows) -> None:
     assert rate == pytest.approx(2 / 3)
 
 
+def test_text_messages_have_no_open_rate(rows: Rows) -> None:
+    assert rows("SELECT delivered, open_rate FROM campaign_performance WHERE message_id = 'T1'") == [(1, None)]
+
+
 def test_deleted_and_future_events_do_not_count(rows: Rows) -> None:
     assert rows("SELECT clicks, clicks_unique, unsubscribes, spam_complaints FROM campaign_performance WHERE message_id = 'M1'") == [(2, 1, 1, 1)]
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from klaviyo_assets_tests.marts.conftest import Rows, Shop, build_shop, select
-from klaviyo_assets_tests.marts.small_shop import FM1, Row, event
+from klaviyo_assets_tests.marts.small_shop import EVENTS, FM1, Row, event
 
 pytestmark = pytest.mark.duckdb
 
@@ -24,6 +24,30 @@ def test_revenue_by_day_and_currency(rows: Rows) -> None:
         (date(2026, 3, 10), "USD", 0, 0.0, 0.0, 0.0, 0.0, 10.0, 0),
         (date(2026, 3, 19), "USD", 2, 30.0, 0.0, 0.0, 0.0, 0.0, 0),
     ]
+
+
+def test_channels_add_up_to_the_attributed_revenue(tmp_path: Path) -> None:
+    orders = [
+        event(
+            f"X{number}",
+            "order",
+            "P2",
+            "2026-03-12 12:00:00",
+            value=2.0**number,
+            currency="USD",
+            attributed_message_id="X",
+            attributed_channel=channel,
+        )
+        for number, channel in enumerate(("email", "sms", "push", "whatsapp", None))
+    ]
+    warehouse, _ = build_shop(tmp_path, [*EVENTS, *orders])
+
+    columns = "email_revenue, sms_revenue, push_revenue, whatsapp_revenue, other_revenue"
+    assert select(warehouse, f"SELECT {columns}, attributed_revenue FROM account_daily WHERE day = '2026-03-12'") == [
+        (1.0, 2.0, 4.0, 8.0, 16.0, 31.0)
+    ]
+    apart = f"abs({columns.replace(', ', ' + ')} - attributed_revenue) > 0.001"
+    assert select(warehouse, f"SELECT day FROM account_daily WHERE {apart}") == []
 
 
 def test_what_has_no_currency_is_counted_once(rows: Rows) -> None:

@@ -8,7 +8,8 @@
 -- column average_order_value: revenue / orders.
 -- column customers: People who ordered.
 -- column new_customers: Orders that are the first of their person.
--- column refunds: Value of the refunds of the day, for orders of any day.
+-- column refunds: Value of the refunds of the day, for orders of any day. Cancellations do not count here;
+--   fct_orders.refunded_value is by order and has them.
 -- column attributed_orders: Orders that Klaviyo attributes to a message.
 -- column attributed_revenue: Their value.
 -- column attributed_share: attributed_revenue / revenue.
@@ -17,6 +18,8 @@
 -- column email_revenue: Value of the orders attributed to e-mails.
 -- column sms_revenue: Value of the orders attributed to text messages.
 -- column push_revenue: Value of the orders attributed to push messages.
+-- column whatsapp_revenue: Value of the orders attributed to WhatsApp messages.
+-- column other_revenue: Value of the attributed orders of any other or unknown channel.
 -- column emails_delivered: E-mails delivered.
 -- column sms_delivered: Text messages delivered.
 -- column push_delivered: Push messages delivered.
@@ -60,7 +63,9 @@ orders AS (
         coalesce(sum(value) FILTER (is_attributed AND flow_id IS NOT NULL), 0) AS flow_revenue,
         coalesce(sum(value) FILTER (is_attributed AND channel = 'email'), 0) AS email_revenue,
         coalesce(sum(value) FILTER (is_attributed AND channel = 'sms'), 0) AS sms_revenue,
-        coalesce(sum(value) FILTER (is_attributed AND channel = 'push'), 0) AS push_revenue
+        coalesce(sum(value) FILTER (is_attributed AND channel = 'push'), 0) AS push_revenue,
+        coalesce(sum(value) FILTER (is_attributed AND channel = 'whatsapp'), 0) AS whatsapp_revenue,
+        coalesce(sum(value) FILTER (is_attributed AND coalesce(channel, '') NOT IN ('email', 'sms', 'push', 'whatsapp')), 0) AS other_revenue
     FROM credited
     GROUP BY day, currency
 ),
@@ -115,6 +120,8 @@ SELECT
     round(coalesce(orders.email_revenue, 0), 4) AS email_revenue,
     round(coalesce(orders.sms_revenue, 0), 4) AS sms_revenue,
     round(coalesce(orders.push_revenue, 0), 4) AS push_revenue,
+    round(coalesce(orders.whatsapp_revenue, 0), 4) AS whatsapp_revenue,
+    round(coalesce(orders.other_revenue, 0), 4) AS other_revenue,
     if(of_account, coalesce(messages.emails_delivered, 0), NULL)::BIGINT AS emails_delivered,
     if(of_account, coalesce(messages.sms_delivered, 0), NULL)::BIGINT AS sms_delivered,
     if(of_account, coalesce(messages.push_delivered, 0), NULL)::BIGINT AS push_delivered,

@@ -21,7 +21,7 @@
 -- column bounced_or_failed_rate: bounced_or_failed / recipients.
 -- column opens: Opens by people, repeated ones included; without opens by machines.
 -- column opens_unique: Recipients who opened the message themselves.
--- column open_rate: opens_unique / delivered.
+-- column open_rate: opens_unique / delivered; null for SMS, which has no opens.
 -- column machine_opens: Opens by machines, such as Apple's Mail Privacy Protection.
 -- column opens_unique_with_machines: Recipients with any open, also by a machine. This is Klaviyo's opens_unique, unless the account excludes such opens.
 -- column clicks: Clicks, repeated ones included.
@@ -88,7 +88,7 @@ SELECT
     (one.bounced + one.failed) / nullif(one.recipients, 0) AS bounced_or_failed_rate,
     one.opens,
     one.opens_unique,
-    one.opens_unique / nullif(one.delivered, 0) AS open_rate,
+    if(coalesce(one.channel, dim_message.channel) = 'sms', NULL, one.opens_unique / nullif(one.delivered, 0)) AS open_rate,
     one.machine_opens,
     one.opens_unique_with_machines,
     one.clicks,

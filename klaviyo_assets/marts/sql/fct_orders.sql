@@ -16,7 +16,8 @@
 -- column nth_order: 1 for the first order of the profile that is stored, 2 for the second; null without a profile.
 -- column days_since_previous: Days since the profile's order before; null for the first.
 -- column refunded: Whether the order was refunded or cancelled, in full or in part.
--- column refunded_value: Sum of the refunds; of a cancellation, the value of its event.
+-- column refunded_value: Sum of the order's refunds; without a refund, the value of its cancellation. At most the order's value.
+--   account_daily.refunds counts by the day of the refund instead, and no cancellations.
 -- column attributed_event_id: Native attribution: the open or click.
 -- column attributed_message_id: Native attribution: the message.
 -- column attributed_variation_id: Native attribution: the variation of the message.
@@ -53,10 +54,12 @@ WITH orders AS (
   FROM live_events AS e CROSS JOIN mart_run AS r
   WHERE e.metric_id IN (SELECT metric_id FROM metric_roles WHERE role = 'revenue')
 ), refunds AS (
-  SELECT profile_id, event_key, sum(value) AS value
-  FROM live_events
-  WHERE metric_id IN (SELECT metric_id FROM metric_roles WHERE role IN ('refunded_sales', 'cancelled_sales')) AND event_key IS NOT NULL
-  GROUP BY profile_id, event_key
+  -- An order that is cancelled and then refunded has an event of each, for the same money.
+  SELECT e.profile_id, e.event_key,
+    coalesce(sum(abs(e.value)) FILTER (r.role = 'refunded_sales'), max(abs(e.value)) FILTER (r.role = 'cancelled_sales')) AS value
+  FROM live_events AS e JOIN metric_roles AS r ON r.metric_id = e.metric_id
+  WHERE r.role IN ('refunded_sales', 'cancelled_sales') AND e.event_key IS NOT NULL
+  GROUP BY e.profile_id, e.event_key
 ), touches AS (
   SELECT e.id, e.profile_id, e.datetime, e.message_id, e.variation_id, e.campaign_id, e.flow_id, r.role, r.channel
   FROM live_events AS e JOIN metric_roles AS r ON r.metric_id = e.metric_id
@@ -92,7 +95,7 @@ WITH orders AS (
 )
 SELECT o.id AS event_id, o.event_key AS order_key, o.metric_id, o.profile_id, o.datetime AS ordered_at, o.day, o.value, o.order_currency AS currency,
   o.item_count, nullif([one FOR one IN o.codes IF one <> ''], []) AS discount_codes, u.nth_order, u.days_since_previous,
-  f.event_key IS NOT NULL AS refunded, f.value AS refunded_value,
+  f.event_key IS NOT NULL AS refunded, least(f.value, if(f.event_key IS NULL, NULL, o.value)) AS refunded_value,
   n.attributed_event_id, n.message_id AS attributed_message_id, n.variation_id AS attributed_variation_id, n.campaign_id AS attributed_campaign_id,
   n.flow_id AS attributed_flow_id, n.channel AS attributed_channel,
   CASE WHEN n.flow_id IS NOT NULL THEN 'flow' WHEN n.campaign_id IS NOT NULL OR n.message_id IS NOT NULL THEN 'campaign' END AS attributed_kind,

@@ -162,12 +162,13 @@ def test_a_refund_of_a_cancelled_order_counts_once(account: StoredAccount, model
         {
             "metrics": [*metric_rows(), {"id": "cancel", "name": "Cancelled Order", "created": START}],
             "events": [
-                *(event(f"o{key}", "order", 9, value=100.95, event_key=key) for key in "1234"),
+                *(event(f"o{key}", "order", 9, value=100.95, event_key=key) for key in "12345"),
                 event("c1", "cancel", 2, value=100.95, event_key="1"),
                 event("r1", "refund", 1, value=100.95, event_key="1"),
                 event("c2", "cancel", 2, value=100.95, event_key="2"),
                 event("r3", "refund", 2, value=80.0, event_key="3"),
                 event("r4", "refund", 1, value=80.0, event_key="3"),
+                event("r5", "refund", 1, event_key="5"),
             ],
         }
     )
@@ -178,6 +179,7 @@ def test_a_refund_of_a_cancelled_order_counts_once(account: StoredAccount, model
         "o2": (True, 100.95),
         "o3": (True, 100.95),
         "o4": (False, None),
+        "o5": (True, None),
     }
 
 

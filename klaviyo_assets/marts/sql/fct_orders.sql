@@ -95,7 +95,7 @@ WITH orders AS (
 )
 SELECT o.id AS event_id, o.event_key AS order_key, o.metric_id, o.profile_id, o.datetime AS ordered_at, o.day, o.value, o.order_currency AS currency,
   o.item_count, nullif([one FOR one IN o.codes IF one <> ''], []) AS discount_codes, u.nth_order, u.days_since_previous,
-  f.event_key IS NOT NULL AS refunded, least(f.value, if(f.event_key IS NULL, NULL, o.value)) AS refunded_value,
+  f.event_key IS NOT NULL AS refunded, if(f.value IS NULL, NULL, least(f.value, o.value)) AS refunded_value,
   n.attributed_event_id, n.message_id AS attributed_message_id, n.variation_id AS attributed_variation_id, n.campaign_id AS attributed_campaign_id,
   n.flow_id AS attributed_flow_id, n.channel AS attributed_channel,
   CASE WHEN n.flow_id IS NOT NULL THEN 'flow' WHEN n.campaign_id IS NOT NULL OR n.message_id IS NOT NULL THEN 'campaign' END AS attributed_kind,

@@ -57,7 +57,7 @@ async def run(
     logging.getLogger("httpx").setLevel(logging.WARNING)
     entry = CATALOG[name]
     if not paced:
-        entry = replace(entry, endpoint=replace(entry.endpoint, limit=UNPACED))
+        entry = replace(entry, endpoint=replace(entry.endpoint, limit=UNPACED, reduced_limits=()))
     if not derive:
         entry = replace(entry, columns=entry.received_columns, sorted_by=())
     settings = ClientSettings(base_url=base_url, rate_limit_share=share, concurrency=concurrency)

@@ -1,15 +1,13 @@
 """All resource types in one job under Klaviyo's limits: requests, minutes and 429s of the first sync and of the next day's."""
 
 import math
-import os
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 
 import duckdb
 
-from benchmarks.job_processes import run
+from benchmarks.job_processes import job_environment, run
 from benchmarks.measuring import folder
 from benchmarks.table import table
 from klaviyo_assets.catalog import CATALOG
@@ -76,20 +74,9 @@ def report(quick: bool) -> str:
 
 def _sync_all(sandbox: SandboxProcess, into: Path) -> Mapping[str, Sequence[float]]:
     """Run the job with all types; return requests, 429s, minutes and rows of each type's sync."""
-    (into / "dagster.yaml").write_text("telemetry:\n  enabled: false\n")
-    database = into / "warehouse.duckdb"
-    environment = {
-        **os.environ,
-        "DAGSTER_HOME": str(into),
-        "KLAVIYO_API_KEY": sandbox.keys.all_scopes,
-        "KLAVIYO_BASE_URL": sandbox.base_url,
-        "KLAVIYO_DUCKDB_PATH": str(database),
-        "KLAVIYO_RESOURCE_TYPES": "all",
-        "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
-    }
     began = sandbox.now()
-    run(_JOB, into, environment)
-    with duckdb.connect(str(database), read_only=True) as connection:
+    run(_JOB, into, {**job_environment(sandbox, into), "KLAVIYO_RESOURCE_TYPES": "all"})
+    with duckdb.connect(str(into / "warehouse.duckdb"), read_only=True) as connection:
         connection.execute("USE klaviyo")
         found = connection.execute(_SYNCS, [began]).fetchall()
     if failed := [name for name, outcome, *_ in found if outcome != "succeeded"]:

@@ -1,14 +1,12 @@
 """The first sync of the default types, as ``dagster job execute`` runs it under Klaviyo's limits: what each type reads, and how long it takes."""
 
-import os
-import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import duckdb
 
-from benchmarks.job_processes import run
+from benchmarks.job_processes import job_environment, run
 from benchmarks.measuring import folder
 from benchmarks.table import table
 from klaviyo_assets.catalog import CATALOG
@@ -47,18 +45,8 @@ class _Sync(NamedTuple):
 def report(quick: bool) -> str:
     """Run it."""
     with SandboxProcess(_SMALL if quick else _AVERAGE) as sandbox, folder() as into:
-        (into / "dagster.yaml").write_text("telemetry:\n  enabled: false\n")
-        database = into / "warehouse.duckdb"
-        environment = {
-            **os.environ,
-            "DAGSTER_HOME": str(into),
-            "KLAVIYO_API_KEY": sandbox.keys.all_scopes,
-            "KLAVIYO_BASE_URL": sandbox.base_url,
-            "KLAVIYO_DUCKDB_PATH": str(database),
-            "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
-        }
-        whole = run("klaviyo_sync", into, environment)
-        syncs = _syncs(database)
+        whole = run("klaviyo_sync", into, job_environment(sandbox, into))
+        syncs = _syncs(into / "warehouse.duckdb")
         missing = set(CATALOG.default_names) - {one.resource_type for one in syncs}
         if missing:
             raise RuntimeError(f"not synced: {', '.join(sorted(missing))}")

@@ -173,8 +173,7 @@ class SyncRunner:
         )
         for note in loader.notes:
             sync.note(note)
-        if last_end is not None and self.client.time_is_known and last_end - self.client.now() < CLOCKS_DIFFER:
-            self.client.catch_up(last_end)  # a later read must have a later time
+        self._catch_up(last_end, row.table_newest)
         try:
             if refusal:
                 raise refusal
@@ -183,6 +182,7 @@ class SyncRunner:
             rules_changed = await in_thread(self._reapply_changed_rules, sync)
             await in_thread(self._recompute, sync)
             resumed = await in_thread(self._resume, sync, identity)
+            self._catch_up(row.table_newest)
             if rules_changed or resumed.loaded:
                 covered = await in_thread(RowAccess(loader).coverage)
             await select_metrics(sync, covered)
@@ -203,6 +203,15 @@ class SyncRunner:
         self.log.info("%s: %s records read, %s new, %s changed, %s gone; %s rows", self.entry.name, *numbers)
         slices = tuple(one.name for one in planned.slices)
         return SyncReport(row, count, slices, time.monotonic() - began, resumed.loaded, tuple(sync.notes), loader.data_version)
+
+    def _catch_up(self, *instants: datetime | None) -> None:
+        """Make sure that this sync reads after the instants of earlier ones: of two reads of a record, the later one is stored.
+
+        ``Date`` has whole seconds, so a sync that starts within a second of another one may get an earlier time.
+        """
+        for instant in instants:
+            if instant is not None and self.client.time_is_known and instant - self.client.now() < CLOCKS_DIFFER:
+                self.client.catch_up(instant)
 
     def _record_failure(self, sync: SyncContext) -> None:
         """Write the row of ``_syncs``. If that fails too, only log it: the first error is the one to report."""

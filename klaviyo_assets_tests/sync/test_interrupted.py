@@ -11,6 +11,7 @@ from datetime import timedelta
 import pytest
 from polars.testing import assert_frame_equal
 
+from klaviyo_assets.api.clock import ServerClock
 from klaviyo_assets.api.errors import RequestFailed
 from klaviyo_assets.catalog import CATALOG
 from klaviyo_assets.sandbox.process import SandboxProcess
@@ -157,3 +158,53 @@ def test_a_suddenly_empty_response_marks_no_rows(new_account: NewAccount, wareho
     assert report.row.rows_deleted == 0
     assert "Klaviyo returned no lists at all" in report.notes[0]
     assert table(warehouse, "lists", deleted=True).is_empty()
+
+
+_AHEAD = timedelta(seconds=2)
+"""How far the clock of the first of two syncs is ahead of the other's; ``Date`` has whole seconds."""
+
+
+def _first_sync_of_tags_with_a_clock_ahead(sandbox: SandboxProcess, warehouse: LocalFile, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Sync tags, as if the process had been killed after its only commit; return the id of one."""
+    now = ServerClock.now
+    with monkeypatch.context() as ahead:
+        ahead.setattr(ServerClock, "now", lambda self: now(self) + _AHEAD)
+        sync("tags", sandbox, warehouse)
+    _mark_as_running(warehouse)
+    return str(table(warehouse, "tags")["id"][0])
+
+
+def _mark_as_running(warehouse: LocalFile) -> None:
+    with warehouse.transaction() as connection:
+        connection.execute("UPDATE klaviyo.klaviyo._syncs SET outcome = 'running', finished_at = NULL")
+
+
+def test_a_sync_right_after_a_killed_one_stores_the_later_version(
+    new_account: NewAccount, warehouse: LocalFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sandbox = new_account()
+    tag = _first_sync_of_tags_with_a_clock_ahead(sandbox, warehouse, monkeypatch)
+    sandbox.change("update", type="tags", id=tag, attributes={"name": "Renamed"})
+
+    sync("tags", sandbox, warehouse)
+
+    assert query(warehouse, f"SELECT name FROM tags WHERE id = '{tag}'") == [("Renamed",)]
+
+
+def test_records_of_resumed_files_are_older_than_those_read_now(
+    new_account: NewAccount, warehouse: LocalFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("klaviyo_assets.api.retries.BACKOFF_BASE", 0.01)
+    sandbox, now = new_account(), ServerClock.now
+    sandbox.faults({"path": "/api/events", "kind": "503", "times": None, "after": 6})
+    with monkeypatch.context() as ahead, pytest.raises(RequestFailed):
+        ahead.setattr(ServerClock, "now", lambda self: now(self) + _AHEAD)
+        sync("events", sandbox, warehouse, concurrency=2)
+    sandbox.clear_faults()
+    _mark_as_running(warehouse)
+    newest = truth(sandbox, "events").sort("datetime")["id"][-1]
+    sandbox.change("attribution", id=newest, attributions=["changed"])
+
+    assert sync("events", sandbox, warehouse, concurrency=2).resumed
+
+    assert_frame_equal(table(warehouse, "events"), truth(sandbox, "events"))

@@ -11,7 +11,7 @@ from dagster._core.events.log import EventLogEntry
 from dagster._core.storage.event_log.in_memory import InMemoryEventLogStorage
 from dagster._core.storage.event_log.sqlite import SqliteEventLogStorage
 
-from klaviyo_assets.provenance import DATA_VERSION, provenance_tags
+from klaviyo_assets.provenance import DATA_VERSION, InputVersions
 
 ROW_COUNT = "dagster/partition_row_count"
 """Metadata that Dagster shows for a partition."""
@@ -20,7 +20,9 @@ _AT_ONCE = 500
 """Events of one transaction: about half a megabyte."""
 
 
-def log_materializations(context: dg.AssetExecutionContext, materializations: Sequence[dg.AssetMaterialization]) -> None:
+def log_materializations(
+    context: dg.AssetExecutionContext, materializations: Sequence[dg.AssetMaterialization], inputs: InputVersions | None = None
+) -> None:
     """Record materializations of other assets than the op's own, such as partitions, as events of the run, with the tags that Dagster adds.
 
     A few are logged as ``context.log_event`` does. Many are written without a line each in the console.
@@ -28,8 +30,11 @@ def log_materializations(context: dg.AssetExecutionContext, materializations: Se
     Args:
         context: Dagster's.
         materializations: The events, each with its data version.
+        inputs: The inputs of the assets as the step has read them; None if it reads no other assets.
     """
-    tags = {asset: provenance_tags(context, asset) for asset in {one.asset_key for one in materializations}}
+    assets = {one.asset_key for one in materializations}
+    inputs = inputs or InputVersions(context, assets)
+    tags = {asset: inputs.tags(asset) for asset in assets}
     materializations = [_with_tags(one, tags[one.asset_key]) for one in materializations]
     if len(materializations) <= 1:
         for one in materializations:
@@ -38,16 +43,17 @@ def log_materializations(context: dg.AssetExecutionContext, materializations: Se
     _store_all(context, [_event(context, one) for one in materializations])
 
 
-def log_result(context: dg.AssetExecutionContext, asset: dg.AssetKey, result: dg.MaterializeResult[Any]) -> None:
+def log_result(context: dg.AssetExecutionContext, asset: dg.AssetKey, result: dg.MaterializeResult[Any], inputs: InputVersions | None = None) -> None:
     """Record the materialization of another asset than the op's own, from what a step of that asset yields.
 
     Args:
         context: Dagster's.
         asset: Key of the other asset.
         result: What the step yields.
+        inputs: As for :func:`log_materializations`.
     """
     tags = {DATA_VERSION: result.data_version.value} if result.data_version is not None else {}
-    log_materializations(context, [dg.AssetMaterialization(asset, metadata=dict(result.metadata or {}), tags=tags)])
+    log_materializations(context, [dg.AssetMaterialization(asset, metadata=dict(result.metadata or {}), tags=tags)], inputs)
 
 
 def mark_as_failed(context: dg.AssetExecutionContext, asset: dg.AssetKey, partitions: Sequence[str]) -> None:

@@ -19,7 +19,7 @@ from klaviyo_assets.marts.library import Models
 from klaviyo_assets.marts.results import CheckResult, ModelResult
 from klaviyo_assets.marts.runner import MartRunner
 from klaviyo_assets.partitions import EventPartitions
-from klaviyo_assets.provenance import DATA_VERSION
+from klaviyo_assets.provenance import DATA_VERSION, InputVersions
 from klaviyo_assets.resources import KlaviyoResource
 from klaviyo_assets.run_log import each_in_the_log_of
 from klaviyo_assets.setting_names import SettingNames
@@ -76,10 +76,11 @@ class MartStep:
         materialized = [name for key, name in self.assets.items() if key in self.context.selected_asset_keys]
         checked = [name for key, name in self.assets.items() if key not in self.context.selected_asset_keys and self._selected_checks(key)]
         errors: dict[str, Exception] = {}
+        inputs = InputVersions(self.context, [asset for asset, _ in self.partitions.values()])
         if materialized:
             for result in self.runner.run_only(materialized, rebuild=self.config.rebuild):
                 if result.error is None:
-                    self.report_days(result)
+                    self.report_days(result, inputs)
                     yield self.materialization(result)
                     yield from self._checks(result)
                 else:
@@ -90,7 +91,7 @@ class MartStep:
         if errors:
             self.fail(errors, len(materialized))
 
-    def report_days(self, result: ModelResult, left_out: Collection[str] = ()) -> None:
+    def report_days(self, result: ModelResult, inputs: InputVersions, left_out: Collection[str] = ()) -> None:
         """Report the days that were computed as partitions, except some that the op itself reports."""
         if result.model not in self.partitions:
             return
@@ -101,7 +102,7 @@ class MartStep:
             for day, rows in sorted(result.days.items())
             if first <= day <= last and day not in left_out
         ]
-        log_materializations(self.context, events)
+        log_materializations(self.context, events, inputs)
 
     def fail(self, errors: Mapping[str, Exception], models: int) -> None:
         """Raise a failure that names the models that failed, and those that were not built for that reason."""

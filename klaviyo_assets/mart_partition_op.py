@@ -10,6 +10,7 @@ from klaviyo_assets.event_batch import ROW_COUNT, log_result
 from klaviyo_assets.failures import EXPLAINED, failure
 from klaviyo_assets.mart_op import MartStep
 from klaviyo_assets.marts.results import ModelResult
+from klaviyo_assets.provenance import InputVersions
 from klaviyo_assets.run_log import each_in_the_log_of
 
 
@@ -46,21 +47,22 @@ class MartPartitionStep:
         selected = {self.models[key]: key for key in self.context.selected_asset_keys}
         days = [*self.context.partition_keys]
         errors: dict[str, Exception] = {}
+        inputs = InputVersions(self.context, [*self.models, *self.step.assets])
         for result in each_in_the_log_of(self.context.log, self.step.runner.run([*selected], days=days), worded):
             if result.error is not None:
                 errors[result.model] = result.error
                 continue
-            self._log(result)
+            self._log(result, inputs)
             if (asset := selected.get(result.model)) is not None:
-                self.step.report_days(result, left_out=days)
+                self.step.report_days(result, inputs, left_out=days)
                 for day in days:
                     self.context.add_asset_metadata({ROW_COUNT: result.days.get(day, 0)}, asset, day)
                 yield dg.MaterializeResult(asset_key=asset, data_version=dg.DataVersion(result.version))
         if errors:
             self.step.fail(errors, len(selected))
 
-    def _log(self, result: ModelResult) -> None:
+    def _log(self, result: ModelResult, inputs: InputVersions) -> None:
         """Record the materialization of the model's own asset."""
         materialization = self.step.materialization(result)
         assert materialization.asset_key is not None
-        log_result(self.context, materialization.asset_key, materialization)
+        log_result(self.context, materialization.asset_key, materialization, inputs)

@@ -15,6 +15,7 @@ from klaviyo_assets.event_batch import ROW_COUNT, log_result
 from klaviyo_assets.failures import EXPLAINED, failure
 from klaviyo_assets.partitions import EventPartitions
 from klaviyo_assets.period_report import PeriodReport
+from klaviyo_assets.provenance import InputVersions
 from klaviyo_assets.run_log import worded_log
 from klaviyo_assets.state.coverage import TimeWindow
 from klaviyo_assets.sync_op import SyncStep
@@ -73,9 +74,10 @@ class PartitionStep:
         config = KlaviyoSyncConfig(mode=SyncMode.range, start=window.start.isoformat(), end=window.end.isoformat())
         (events,) = self.sync.assets
         synced = 0
+        inputs = InputVersions(self.context, [events])  # only those that a translator has added
         for result in self.execute(self.context, self.sync.with_config(config)):
             if isinstance(result, dg.MaterializeResult) and result.asset_key in (None, events):
-                log_result(self.context, events, result)  # the sync has changed the table's own asset too
+                log_result(self.context, events, result, inputs)  # the sync has changed the table's own asset too
                 synced += 1
             else:
                 yield result

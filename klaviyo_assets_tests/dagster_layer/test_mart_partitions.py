@@ -11,6 +11,7 @@ import pytest
 from klaviyo_assets import EventPartitions, KlaviyoResource, build_klaviyo_assets, build_klaviyo_definitions, build_klaviyo_marts
 from klaviyo_assets.mart_op import MartStep
 from klaviyo_assets.mart_partition_op import MartPartitionStep
+from klaviyo_assets.marts.runner import MartRunner
 from klaviyo_assets_tests.dagster_layer.stale import stale_causes
 from klaviyo_assets_tests.dagster_layer.test_changed_keys import by_replacements, by_the_key_prefix_of_a_module, raw
 from klaviyo_assets_tests.marts.folders import write_model
@@ -118,6 +119,49 @@ def test_days_that_a_build_reports_have_the_versions_that_dagster_compares(tmp_p
     assert stale_causes(changed.defs, instance, BY_DAY, day) == stale_causes(changed.defs, instance, ORDERS) == ("has a new code version",)
     changed.run("", BY_DAY, **tags)
     assert stale_causes(changed.defs, instance, BY_DAY, day) == stale_causes(changed.defs, instance, ORDERS) == ()
+
+
+@pytest.mark.parametrize("days", [{}, {"dagster/asset_partition_range_start": "2026-02-20", "dagster/asset_partition_range_end": "2026-02-20"}])
+def test_what_a_sync_reports_while_a_mart_is_built_does_not_count_as_read(
+    days: dict[str, str], tmp_path: Path, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop, events, of_days = Shop(tmp_path, instance), dg.AssetKey(["klaviyo", "events"]), dg.AssetKey(["klaviyo", "events_by_day"])
+    shop.store(*range(1, 20))
+
+    def sync_reports(version: str) -> None:
+        for key, partition in ((events, None), (of_days, "2026-02-20")):
+            instance.report_runless_asset_event(dg.AssetMaterialization(key, partition=partition, tags={"dagster/data_version": version}))
+
+    run_only = MartRunner.run_only
+
+    def with_a_sync(runner: MartRunner, *arguments: Any, **options: Any) -> Iterator[Any]:
+        for result in run_only(runner, *arguments, **options):
+            sync_reports("two")
+            yield result
+
+    def build() -> None:
+        shop.run("" if days else "klaviyo_build_marts", BY_DAY if days else ORDERS, **days)
+
+    sync_reports("one")
+    with monkeypatch.context() as patch:
+        patch.setattr(MartRunner, "run_only", with_a_sync)
+        build()
+    outdated = ("has a new dependency data version",)
+    assert (stale_causes(shop.defs, instance, BY_DAY, "2026-02-20"), stale_causes(shop.defs, instance, ORDERS)) == (outdated, outdated)
+    shop.store(9)  # 2026-02-20
+    build()
+    assert (stale_causes(shop.defs, instance, BY_DAY, "2026-02-20"), stale_causes(shop.defs, instance, ORDERS)) == ((), ())
+
+
+def test_days_of_models_that_need_others_are_up_to_date_once_the_op_has_built_both(tmp_path: Path, instance: dg.DagsterInstance) -> None:
+    write_model(tmp_path / "models", "placed", "SELECT day, id FROM live_events", key="id")
+    shop, of_one_day = Shop(tmp_path, instance, query="SELECT day, count(*) AS n FROM placed GROUP BY ALL"), "2026-02-20"
+    shop.store(*range(1, 20))
+
+    for _ in range(2):
+        shop.run("", BY_DAY, **{f"dagster/asset_partition_range_{end}": of_one_day for end in ("start", "end")})
+        assert stale_causes(shop.defs, instance, ORDERS) == stale_causes(shop.defs, instance, BY_DAY, of_one_day) == ()
+        shop.store(9)
 
 
 @pytest.mark.parametrize("change", [by_the_key_prefix_of_a_module, by_replacements])

@@ -18,8 +18,8 @@ from klaviyo_assets.api.options import ClientSettings
 from klaviyo_assets.catalog import CATALOG
 from klaviyo_assets.catalog.endpoint import RateLimit
 from klaviyo_assets.extract.options import SyncOptions
-from klaviyo_assets.sync.report import SyncReport
 from klaviyo_assets.sync.runner import SyncRunner
+from klaviyo_assets.sync.sync_report import SyncReport
 from klaviyo_assets.warehouse.local_file import LocalFile
 from klaviyo_assets.warehouse.tuning import CONNECTION_CONFIG
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from klaviyo_assets._version import __version__
 
 if TYPE_CHECKING:
-    from klaviyo_assets.api.errors import KlaviyoError
+    from klaviyo_assets.api.klaviyo_errors import KlaviyoError
     from klaviyo_assets.assets import build_klaviyo_assets
     from klaviyo_assets.build import build_klaviyo_checks, build_klaviyo_definitions
     from klaviyo_assets.catalog import CATALOG, Catalog
@@ -67,7 +67,7 @@ _MODULES = {
     "InvalidDefinition": "validation",
     "KlaviyoAssetsError": "errors",
     "KlaviyoComponent": "component.component",
-    "KlaviyoError": "api.errors",
+    "KlaviyoError": "api.klaviyo_errors",
     "KlaviyoFrameIOManager": "io_manager",
     "KlaviyoResource": "resources",
     "KlaviyoSchedules": "schedules",

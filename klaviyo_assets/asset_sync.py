@@ -11,7 +11,7 @@ import duckdb
 from klaviyo_assets import checks
 from klaviyo_assets._internal.threads import in_thread
 from klaviyo_assets.api.client import KlaviyoClient
-from klaviyo_assets.api.errors import KlaviyoError
+from klaviyo_assets.api.klaviyo_errors import KlaviyoError
 from klaviyo_assets.api.rate_limit.daily import is_daily_limit
 from klaviyo_assets.api.scope_check import Access, access_from, assess
 from klaviyo_assets.audit.audit import request_rereads
@@ -29,10 +29,10 @@ from klaviyo_assets.period_report import PeriodReport
 from klaviyo_assets.privacy.apply import FieldRuleSet
 from klaviyo_assets.resources import KlaviyoResource
 from klaviyo_assets.state.coverage import TimeWindow
-from klaviyo_assets.sync.report import SyncReport
 from klaviyo_assets.sync.runner import SyncRunner
+from klaviyo_assets.sync.sync_report import SyncReport
 from klaviyo_assets.table_checks import TableChecks
-from klaviyo_assets.warehouse.base import Warehouse, WarehouseError
+from klaviyo_assets.warehouse.interface import Warehouse, WarehouseError
 
 Result = dg.AssetCheckResult | dg.MaterializeResult  # type: ignore[type-arg]
 """What an op reports to Dagster."""

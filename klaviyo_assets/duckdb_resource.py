@@ -9,9 +9,9 @@ from dagster_duckdb import DuckDBResource
 
 from klaviyo_assets.setting_names import SettingNames
 from klaviyo_assets.validation import InvalidDefinition
-from klaviyo_assets.warehouse.base import WarehouseError
 from klaviyo_assets.warehouse.default_name import name_in_sql
 from klaviyo_assets.warehouse.factory import WarehouseProvider, warehouse_from
+from klaviyo_assets.warehouse.interface import WarehouseError
 from klaviyo_assets.warehouse.tuning import CONNECTION_CONFIG
 
 

@@ -4,7 +4,7 @@ Every error that a user can see derives from :class:`KlaviyoAssetsError`. Classe
 packages raise are defined here, the others in the module that the tree names::
 
     KlaviyoAssetsError
-      x KlaviyoError            the Klaviyo API: key, scopes, limits, network (its own tree: klaviyo_assets/api/errors.py)
+      x KlaviyoError            the Klaviyo API: key, scopes, limits, network (its own tree: klaviyo_assets/api/klaviyo_errors.py)
       x SyncError               a sync, an audit or an erasure cannot be done
         - InvalidRange          the run config names a field or time window that cannot be read
         - InvalidMode           the run config names a mode that the resource type does not have
@@ -19,9 +19,9 @@ packages raise are defined here, the others in the module that the tree names::
         - NotOurs               another program uses the name of one of our tables, or has added a constraint to one
         - DaysDiffer            an audit has found differences, and the days are marked as failed partitions
         - StillLocked           another process keeps a file next to the database locked
-      x WarehouseError          the database cannot be used (klaviyo_assets/warehouse/base.py)
+      x WarehouseError          the database cannot be used (klaviyo_assets/warehouse/interface.py)
         - WarehouseBusy         another process has it open
-      x MartError               a model of the marts cannot be built (klaviyo_assets/marts/errors.py)
+      x MartError               a model of the marts cannot be built (klaviyo_assets/marts/mart_errors.py)
         - InvalidModel          its header or its SQL has a mistake
         - ModelFailed           DuckDB cannot build it
         - ModelSkipped          a model that it needs was not built
@@ -29,7 +29,7 @@ packages raise are defined here, the others in the module that the tree names::
       x InvalidSetting          an environment variable has an unusable value (klaviyo_assets/settings.py)
       x InvalidDefinition       code passes an unusable value to this package (klaviyo_assets/validation.py)
       x InvalidFieldRules       a field rule names an unknown field or an impossible action (klaviyo_assets/privacy/rules.py)
-      x CatalogError            resource types do not form a catalog (klaviyo_assets/catalog/errors.py)
+      x CatalogError            resource types do not form a catalog (klaviyo_assets/catalog/catalog_errors.py)
         - UnknownResourceType   a name is not in the catalog
       x AmbiguousName           the schema and the database have the same name (klaviyo_assets/warehouse/default_name.py)
       x DemoFailed              ``klaviyo-assets demo`` cannot start (klaviyo_assets/cli/demo.py)

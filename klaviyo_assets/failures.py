@@ -7,9 +7,9 @@ import dagster as dg
 
 from klaviyo_assets._internal.redaction import redact
 from klaviyo_assets._internal.sanitize import one_line
-from klaviyo_assets.api.errors import Conflict, CursorRefused, RequestFailed
+from klaviyo_assets.api.klaviyo_errors import Conflict, CursorRefused, RequestFailed
 from klaviyo_assets.errors import KlaviyoAssetsError, StillLocked, SyncAlreadyRunning, TableChanged
-from klaviyo_assets.warehouse.base import WarehouseBusy
+from klaviyo_assets.warehouse.interface import WarehouseBusy
 
 EXPLAINED = (KlaviyoAssetsError,)
 """Errors that say what happened and what to do: shown as a sentence, not as a traceback."""

@@ -19,8 +19,8 @@ from klaviyo_assets.resources import option_field
 from klaviyo_assets.run_log import in_the_log_of
 from klaviyo_assets.setting_names import worded_by
 from klaviyo_assets.settings import OPTIONS
-from klaviyo_assets.warehouse.base import WarehouseError
 from klaviyo_assets.warehouse.factory import warehouse_with
+from klaviyo_assets.warehouse.interface import WarehouseError
 from klaviyo_assets.warehouse.sql import parts_of, pasted
 
 PUBLISHED_FILE, PUBLISHED_SCHEMA = "klaviyo/published_file", "klaviyo/schema"

@@ -7,7 +7,7 @@ import dagster as dg
 
 from klaviyo_assets._internal.sanitize import markdown
 from klaviyo_assets.extract.slices import shorten_names
-from klaviyo_assets.sync.report import SyncReport
+from klaviyo_assets.sync.sync_report import SyncReport
 
 
 def materialization(report: SyncReport, preview: str, asset: dg.AssetKey, worded: Callable[[str], str]) -> dg.MaterializeResult:  # type: ignore[type-arg]

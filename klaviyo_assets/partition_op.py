@@ -19,7 +19,7 @@ from klaviyo_assets.provenance import InputVersions
 from klaviyo_assets.run_log import worded_log
 from klaviyo_assets.state.coverage import TimeWindow
 from klaviyo_assets.sync_op import SyncStep
-from klaviyo_assets.warehouse.base import Warehouse
+from klaviyo_assets.warehouse.interface import Warehouse
 
 
 @dataclass(frozen=True)

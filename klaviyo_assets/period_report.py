@@ -19,7 +19,7 @@ from klaviyo_assets.state.coverage import TimeWindow
 from klaviyo_assets.state.data_version import data_version
 from klaviyo_assets.state.days import windows_of
 from klaviyo_assets.state.sync_log import SyncLog
-from klaviyo_assets.warehouse.base import Warehouse
+from klaviyo_assets.warehouse.interface import Warehouse
 
 
 @dataclass(frozen=True)

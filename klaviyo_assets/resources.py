@@ -166,7 +166,7 @@ class KlaviyoResource(dg.ConfigurableResource):  # type: ignore[type-arg]
     def _checked_transport(self) -> "httpx.AsyncBaseTransport | None":
         import httpx
 
-        from klaviyo_assets.api.errors import InvalidNetworkSetting
+        from klaviyo_assets.api.klaviyo_errors import InvalidNetworkSetting
 
         transport: object = self.transport()
         if transport is None or isinstance(transport, httpx.AsyncBaseTransport):

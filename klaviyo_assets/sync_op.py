@@ -21,8 +21,8 @@ from klaviyo_assets.privacy.apply import FieldRuleSet, rule_sets_for
 from klaviyo_assets.resources import KlaviyoResource
 from klaviyo_assets.run_log import each_in_the_log_of, worded_log
 from klaviyo_assets.setting_names import VARIABLES, SettingNames
-from klaviyo_assets.warehouse.base import Warehouse
 from klaviyo_assets.warehouse.factory import warehouse_with
+from klaviyo_assets.warehouse.interface import Warehouse
 
 
 @dataclass(frozen=True)

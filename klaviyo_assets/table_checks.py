@@ -14,7 +14,7 @@ from klaviyo_assets.catalog import is_built_in
 from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.quality.inspector import Inspector, inspecting
 from klaviyo_assets.run_log import LOGGER
-from klaviyo_assets.warehouse.base import Warehouse, WarehouseError
+from klaviyo_assets.warehouse.interface import Warehouse, WarehouseError
 
 Check = Callable[[Inspector], dg.AssetCheckResult]
 

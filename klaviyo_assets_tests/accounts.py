@@ -26,8 +26,8 @@ from klaviyo_assets.extract.options import SyncMode, SyncOptions
 from klaviyo_assets.sandbox.keys import Keys
 from klaviyo_assets.sandbox.options import SandboxOptions
 from klaviyo_assets.sandbox.process import SandboxProcess
-from klaviyo_assets.sync.report import SyncReport
 from klaviyo_assets.sync.runner import SyncRunner
+from klaviyo_assets.sync.sync_report import SyncReport
 from klaviyo_assets.warehouse import LocalFile
 from klaviyo_assets.warehouse.tuning import CONNECTION_CONFIG
 from klaviyo_assets_tests.event_columns import with_event_columns

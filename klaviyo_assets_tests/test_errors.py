@@ -10,8 +10,8 @@ import pytest
 
 import klaviyo_assets
 from klaviyo_assets import KlaviyoAssetsError, errors
-from klaviyo_assets.api import errors as api_errors
-from klaviyo_assets.api.errors import KlaviyoError
+from klaviyo_assets.api import klaviyo_errors as api_errors
+from klaviyo_assets.api.klaviyo_errors import KlaviyoError
 from klaviyo_assets.errors import SyncError
 from klaviyo_assets.settings import InvalidSetting
 from klaviyo_assets.validation import InvalidDefinition

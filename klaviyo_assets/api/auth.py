@@ -12,7 +12,7 @@ from typing import NoReturn
 
 import httpx
 
-from klaviyo_assets.api.errors import ApiKeyMalformed, ApiKeyMissing, ForeignLink
+from klaviyo_assets.api.klaviyo_errors import ApiKeyMalformed, ApiKeyMissing, ForeignLink
 
 KEY_LENGTH = 37
 """Length of the private keys seen in practice (``pk_`` and 34 more characters). Klaviyo does not document it, so another length only warns."""

@@ -14,7 +14,16 @@ import msgspec
 
 from klaviyo_assets.api.auth import ApiKey, named_origin, origin
 from klaviyo_assets.api.clock import ServerClock
-from klaviyo_assets.api.errors import BadRequest, CursorRefused, EndlessLinks, EndlessPages, ForeignLink, InvalidResponse, NotFound, ResponseTooLarge
+from klaviyo_assets.api.klaviyo_errors import (
+    BadRequest,
+    CursorRefused,
+    EndlessLinks,
+    EndlessPages,
+    ForeignLink,
+    InvalidResponse,
+    NotFound,
+    ResponseTooLarge,
+)
 from klaviyo_assets.api.options import ClientSettings
 from klaviyo_assets.api.rate_limit.limiter import RateLimiter
 from klaviyo_assets.api.request_waits import RequestWait, RequestWaits, WaitReason
@@ -165,7 +174,7 @@ class KlaviyoClient:
             decode: Decodes the body; a ValueError counts as a transient error.
 
         Raises:
-            KlaviyoError: One of its subclasses, see :mod:`klaviyo_assets.api.errors`.
+            KlaviyoError: One of its subclasses, see :mod:`klaviyo_assets.api.klaviyo_errors`.
         """
         target = self._url(url)
         target = target.copy_merge_params(dict(parameters)) if parameters else target

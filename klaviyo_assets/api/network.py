@@ -15,7 +15,7 @@ from pathlib import Path
 import httpx
 
 from klaviyo_assets.api.base_url import is_loopback
-from klaviyo_assets.api.errors import InvalidNetworkSetting
+from klaviyo_assets.api.klaviyo_errors import InvalidNetworkSetting
 
 _PORTS = {"http": 80, "https": 443}
 _PROXY_SCHEMES = ("http", "https", "socks5", "socks5h")

@@ -5,8 +5,8 @@ from typing import Any
 import msgspec
 
 from klaviyo_assets.api.client import KlaviyoClient
-from klaviyo_assets.api.errors import ClocksDisagree, InvalidResponse, NotFound
 from klaviyo_assets.api.filters import all_of, equals
+from klaviyo_assets.api.klaviyo_errors import ClocksDisagree, InvalidResponse, NotFound
 from klaviyo_assets.catalog.columns import ColumnType
 from klaviyo_assets.catalog.hosting import host_alone
 from klaviyo_assets.catalog.resource_type import ResourceType
@@ -23,7 +23,7 @@ async def sync_clock(client: KlaviyoClient, entry: ResourceType) -> None:
 
     Raises:
         ClocksDisagree: If the responses and the clock of this machine are years apart.
-        KlaviyoError: As :func:`probe` does; :class:`~klaviyo_assets.api.errors.InvalidResponse` if the responses do not agree.
+        KlaviyoError: As :func:`probe` does; :class:`~klaviyo_assets.api.klaviyo_errors.InvalidResponse` if the responses do not agree.
     """
     for _ in range(_PROBES_FOR_TIME):
         if client.time_is_known:
@@ -49,7 +49,7 @@ async def probe(client: KlaviyoClient, entry: ResourceType) -> dict[str, Any] | 
         The response's document; None for a child type without parents, since its endpoint cannot be requested.
 
     Raises:
-        KlaviyoError: As the client does; :class:`~klaviyo_assets.api.errors.ScopeMissing` if the key lacks the scope.
+        KlaviyoError: As the client does; :class:`~klaviyo_assets.api.klaviyo_errors.ScopeMissing` if the key lacks the scope.
     """
     if (shown_by := entry.access_shown_by) is not None:
         return await probe(client, shown_by)

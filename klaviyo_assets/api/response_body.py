@@ -6,7 +6,7 @@ from typing import Any
 
 import httpx
 
-from klaviyo_assets.api.errors import ResponseTooLarge
+from klaviyo_assets.api.klaviyo_errors import ResponseTooLarge
 from klaviyo_assets.api.response_memory import Share
 
 try:

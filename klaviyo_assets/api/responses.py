@@ -16,7 +16,7 @@ import msgspec
 from klaviyo_assets.api.auth import named_origin
 from klaviyo_assets.api.denials import Denial, denial_of
 from klaviyo_assets.api.error_body import ErrorBody, first_error_of, read_error
-from klaviyo_assets.api.errors import (
+from klaviyo_assets.api.klaviyo_errors import (
     AccessRefused,
     AccountDisabled,
     ApiKeyRejected,

@@ -7,7 +7,7 @@ import msgspec
 
 from klaviyo_assets._internal.sanitize import one_line
 from klaviyo_assets.api.client import KlaviyoClient
-from klaviyo_assets.api.errors import (
+from klaviyo_assets.api.klaviyo_errors import (
     AccessDenied,
     AccountDisabled,
     ApiKeyError,

@@ -14,11 +14,11 @@ from datetime import UTC, date, datetime, timedelta
 from klaviyo_assets._internal.event_loop import first_error
 from klaviyo_assets._internal.threads import in_thread
 from klaviyo_assets.api.client import KlaviyoClient
-from klaviyo_assets.api.errors import BadRequest, NotFound
 from klaviyo_assets.api.filters import compare
+from klaviyo_assets.api.klaviyo_errors import BadRequest, NotFound
 from klaviyo_assets.api.probe import probe, sync_clock
 from klaviyo_assets.audit.compare import Counts, Difference, State, differences
-from klaviyo_assets.audit.counts import counts_by_day, years
+from klaviyo_assets.audit.event_counts import counts_by_day, years
 from klaviyo_assets.audit.occupied import occupied
 from klaviyo_assets.audit.store import FIELD, AuditStore
 from klaviyo_assets.audit.tables import AuditRecord
@@ -27,7 +27,7 @@ from klaviyo_assets.catalog.resource_type import Subset
 from klaviyo_assets.decode import PageDecoder
 from klaviyo_assets.extract.metric_names import metric_names
 from klaviyo_assets.extract.metric_selection import EVERY_METRIC, EXCLUDE, INCLUDE, NO_RULES, MetricRules, MetricSelection, coverage_of
-from klaviyo_assets.extract.strategies.base import LAG
+from klaviyo_assets.extract.strategies.strategy import LAG
 from klaviyo_assets.state.coverage import CoverageRow, TimeWindow
 from klaviyo_assets.state.days import DAY, midnight, whole_days
 

@@ -18,8 +18,8 @@ from klaviyo_assets.load.transaction_retry import retry_on_conflict
 from klaviyo_assets.state.coverage import CoverageRow, TimeWindow
 from klaviyo_assets.state.days import DAY, midnight
 from klaviyo_assets.state.requested_rereads import Reread, Rereads
-from klaviyo_assets.warehouse.base import Warehouse
 from klaviyo_assets.warehouse.ddl import table_exists
+from klaviyo_assets.warehouse.interface import Warehouse
 
 FIELD = EVENTS.replication.cursor_fields[0]
 """The time field of events that determines their day."""

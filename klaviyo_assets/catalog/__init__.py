@@ -6,6 +6,7 @@ The facts come from Klaviyo's OpenAPI description, revision 2026-07-15 (https://
 """
 
 from klaviyo_assets.catalog.catalog import Catalog
+from klaviyo_assets.catalog.catalog_errors import CatalogError, UnknownResourceType
 from klaviyo_assets.catalog.columns import (
     Column,
     ColumnType,
@@ -42,7 +43,6 @@ from klaviyo_assets.catalog.endpoint import (
     RateLimit,
     ReducedLimit,
 )
-from klaviyo_assets.catalog.errors import CatalogError, UnknownResourceType
 from klaviyo_assets.catalog.replication import FullTable, Included, Incremental, NewestFirst, PerParent, Replication
 from klaviyo_assets.catalog.resource_type import Host, HostRecord, Parent, ResourceType, Subset
 from klaviyo_assets.catalog.types.accounts import ACCOUNTS

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Self
 
-from klaviyo_assets.catalog.errors import CatalogError, UnknownResourceType
+from klaviyo_assets.catalog.catalog_errors import CatalogError, UnknownResourceType
 from klaviyo_assets.catalog.groups import ALL, DEFAULT, GROUPS
 from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.catalog.type_checks import check_type

@@ -3,7 +3,7 @@
 import importlib
 
 from klaviyo_assets.catalog.catalog import Catalog
-from klaviyo_assets.catalog.errors import CatalogError
+from klaviyo_assets.catalog.catalog_errors import CatalogError
 
 
 def catalog_named(name: str) -> Catalog:

@@ -11,7 +11,7 @@ from klaviyo_assets.catalog.parent_groups import ParentGroups
 class Replication:
     """Base of all kinds, with the properties that other steps need.
 
-    A custom kind derives from this class and implements :class:`~klaviyo_assets.extract.strategies.base.Strategy` itself.
+    A custom kind derives from this class and implements :class:`~klaviyo_assets.extract.strategies.strategy.Strategy` itself.
     """
 
     @property

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 
 from klaviyo_assets.catalog.catalog import Catalog
-from klaviyo_assets.catalog.errors import UnknownResourceType
+from klaviyo_assets.catalog.catalog_errors import UnknownResourceType
 from klaviyo_assets.catalog.groups import ALL, DEFAULT
 
 

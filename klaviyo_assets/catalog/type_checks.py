@@ -7,10 +7,10 @@ import re
 from collections import Counter
 from collections.abc import Callable
 
+from klaviyo_assets.catalog.catalog_errors import CatalogError
 from klaviyo_assets.catalog.column_checks import COLUMN_CHECKS, Problems, missing
 from klaviyo_assets.catalog.columns import INCLUDED, Column, ColumnType
 from klaviyo_assets.catalog.endpoint import Endpoint, Include, PageSize, RateLimit
-from klaviyo_assets.catalog.errors import CatalogError
 from klaviyo_assets.catalog.groups import ALL, DEFAULT
 from klaviyo_assets.catalog.replication import Replication
 from klaviyo_assets.catalog.resource_type import Host, Parent, ResourceType, Subset

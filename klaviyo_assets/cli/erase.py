@@ -10,9 +10,9 @@ from klaviyo_assets.erasure.subject import DataSubject
 from klaviyo_assets.errors import FolderFailed, KlaviyoAssetsError
 from klaviyo_assets.privacy.hashing import salt_of_environment
 from klaviyo_assets.settings import from_environment
-from klaviyo_assets.warehouse.base import WarehouseError
 from klaviyo_assets.warehouse.database_path import checked_path
 from klaviyo_assets.warehouse.factory import warehouse_with
+from klaviyo_assets.warehouse.interface import WarehouseError
 
 _AFTERWARDS = (
     "Klaviyo still has its own data: delete the profile there too (a data privacy request). Syncs do not store these records again: the table "

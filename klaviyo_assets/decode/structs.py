@@ -135,7 +135,7 @@ class StrictDecoder:
         attributes: Any = ("attributes", self.attributes.struct)
         if entry.returns_ids_only:
             attributes = (*attributes, msgspec.field(default_factory=self.attributes.struct))
-        # Set by us only, like extra: the resources that the record names, see decode/included.py.
+        # Set by us only, like extra: the resources that the record names, see decode/included_resources.py.
         attached = [("included", None, msgspec.field(default=None, name="_included"))]
         self.derived = _group("derived", {column.path[1]: column for column in entry.columns if column.path[0] == "derived"})
         # Only types with such columns: their resource objects are made here, and a member of this name from Klaviyo must not match.

@@ -22,7 +22,7 @@ from klaviyo_assets.state.erasures import Erasures
 from klaviyo_assets.state.sync_log import SyncLog
 from klaviyo_assets.state.table_fingerprint import current_state
 from klaviyo_assets.state.tombstones import Tombstones
-from klaviyo_assets.warehouse.base import Warehouse
+from klaviyo_assets.warehouse.interface import Warehouse
 from klaviyo_assets.warehouse.sql import changed_rows, count_rows, key_text, literal, quoted
 
 

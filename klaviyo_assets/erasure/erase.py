@@ -29,8 +29,8 @@ from klaviyo_assets.state.locks import sync_lock
 from klaviyo_assets.state.schema_version import SchemaVersion
 from klaviyo_assets.state.sync_log import SyncLog
 from klaviyo_assets.state.tombstones import Tombstones
-from klaviyo_assets.warehouse.base import Warehouse
 from klaviyo_assets.warehouse.ddl import table_exists
+from klaviyo_assets.warehouse.interface import Warehouse
 
 __all__ = ["DataSubject", "Erased", "Erasure", "Found"]
 

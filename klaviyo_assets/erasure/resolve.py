@@ -17,7 +17,7 @@ from klaviyo_assets.load.tables import Tables, rebuilt_name_of
 from klaviyo_assets.privacy.apply import AppliedRule, FieldRuleSet
 from klaviyo_assets.privacy.hashing import SALT_VARIABLE, Kind, Salt, normalized
 from klaviyo_assets.privacy.rules import EXTRA, Action
-from klaviyo_assets.warehouse.base import Warehouse
+from klaviyo_assets.warehouse.interface import Warehouse
 from klaviyo_assets.warehouse.sql import literal, quoted
 
 IDENTIFYING_COLUMNS = {"email": Kind.EMAIL, "phone_number": Kind.PHONE}

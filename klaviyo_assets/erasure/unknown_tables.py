@@ -13,8 +13,8 @@ from klaviyo_assets.state.bookkeeping_copy import BookkeepingCopy
 from klaviyo_assets.state.coverage_store import CoverageStore
 from klaviyo_assets.state.field_rule_log import FieldRuleLog
 from klaviyo_assets.state.sync_log import SyncLog
-from klaviyo_assets.warehouse.base import Warehouse
 from klaviyo_assets.warehouse.ddl import existing_columns
+from klaviyo_assets.warehouse.interface import Warehouse
 
 _OUR_COLUMNS = {column.name for column in ADDED_COLUMNS}
 

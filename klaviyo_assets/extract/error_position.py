@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from klaviyo_assets.api.errors import InvalidResponse
+from klaviyo_assets.api.klaviyo_errors import InvalidResponse
 from klaviyo_assets.decode.malformed import UnreadablePage
 
 

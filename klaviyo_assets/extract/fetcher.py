@@ -13,7 +13,7 @@ from datetime import datetime
 
 from klaviyo_assets._internal.event_loop import first_error
 from klaviyo_assets.api.client import KlaviyoClient
-from klaviyo_assets.api.errors import (
+from klaviyo_assets.api.klaviyo_errors import (
     AccessDenied,
     AccessRefused,
     CursorRefused,
@@ -28,7 +28,7 @@ from klaviyo_assets.catalog.endpoint import Include
 from klaviyo_assets.catalog.hosting import optional_includes, without_includes
 from klaviyo_assets.catalog.resource_type import ResourceType, Subset
 from klaviyo_assets.decode import Page, PageDecoder
-from klaviyo_assets.decode.report import ReportDecoder
+from klaviyo_assets.decode.report_decoder import ReportDecoder
 from klaviyo_assets.extract import dividing
 from klaviyo_assets.extract.error_position import locating_decode_errors
 from klaviyo_assets.extract.fetch_state import FetchState

@@ -8,8 +8,8 @@ from urllib.parse import quote
 
 from klaviyo_assets._internal.event_loop import first_error
 from klaviyo_assets.api.client import ApiResponse, KlaviyoClient
-from klaviyo_assets.api.errors import NotFound
 from klaviyo_assets.api.filters import all_of, any_of
+from klaviyo_assets.api.klaviyo_errors import NotFound
 from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.decode import Page, PageDecoder
 

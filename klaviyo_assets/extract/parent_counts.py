@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from klaviyo_assets.api.client import KlaviyoClient
-from klaviyo_assets.api.errors import NotFound
+from klaviyo_assets.api.klaviyo_errors import NotFound
 from klaviyo_assets.catalog.resource_type import ResourceType
 
 

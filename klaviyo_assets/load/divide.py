@@ -10,8 +10,8 @@ import polars as pl
 
 from klaviyo_assets._internal import private_files
 from klaviyo_assets.load.batch import Batch
-from klaviyo_assets.warehouse.base import WarehouseError
 from klaviyo_assets.warehouse.diagnosis import is_out_of_memory
+from klaviyo_assets.warehouse.interface import WarehouseError
 
 _log = logging.getLogger("klaviyo_assets")
 

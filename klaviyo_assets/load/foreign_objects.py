@@ -9,8 +9,8 @@ from duckdb import DuckDBPyConnection
 
 from klaviyo_assets.catalog.columns import ADDED_COLUMNS
 from klaviyo_assets.errors import NotOurs
-from klaviyo_assets.warehouse.base import Warehouse
 from klaviyo_assets.warehouse.ddl import SchemaColumns
+from klaviyo_assets.warehouse.interface import Warehouse
 from klaviyo_assets.warehouse.sql import key_columns, keys_equal, quoted
 
 OWN_COLUMNS = tuple(column.name for column in ADDED_COLUMNS)

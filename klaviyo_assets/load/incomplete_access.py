@@ -8,7 +8,7 @@ from klaviyo_assets.load.loader import Loader
 from klaviyo_assets.load.transaction_retry import retry_on_conflict
 from klaviyo_assets.state.sync_log import SyncLogEntry
 from klaviyo_assets.state.unanswered import Unanswered
-from klaviyo_assets.warehouse.base import Warehouse
+from klaviyo_assets.warehouse.interface import Warehouse
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,6 @@ from klaviyo_assets.catalog.types.events import EVENTS
 from klaviyo_assets.catalog.types.metrics import METRICS
 from klaviyo_assets.load.batch import Batch
 from klaviyo_assets.load.clock_repair import undo_future_dates
-from klaviyo_assets.load.counts import Counts
 from klaviyo_assets.load.deletions import Deletions, Key
 from klaviyo_assets.load.lost_rows import LostRows
 from klaviyo_assets.load.metric_views import MetricViews
@@ -27,6 +26,7 @@ from klaviyo_assets.load.recompute import Recompute
 from klaviyo_assets.load.report_ending import ReportEnding
 from klaviyo_assets.load.report_window import ReportWindow
 from klaviyo_assets.load.rewriting import Rewriting
+from klaviyo_assets.load.row_counts import Counts
 from klaviyo_assets.load.row_ranges import RowRange
 from klaviyo_assets.load.rule_change import RuleChange
 from klaviyo_assets.load.staged_properties import StagedProperties
@@ -46,8 +46,8 @@ from klaviyo_assets.state.requested_rereads import Reread, Rereads
 from klaviyo_assets.state.sync_log import SyncLog, SyncLogEntry
 from klaviyo_assets.state.table_fingerprint import TableState, current_state
 from klaviyo_assets.state.tombstones import Tombstones
-from klaviyo_assets.warehouse.base import Warehouse
 from klaviyo_assets.warehouse.ddl import SchemaColumns
+from klaviyo_assets.warehouse.interface import Warehouse
 from klaviyo_assets.warehouse.sql import count_rows
 
 

@@ -13,7 +13,7 @@ from klaviyo_assets.load.row_ranges import RowRange, row_ranges
 from klaviyo_assets.load.tables import Tables
 from klaviyo_assets.load.transaction_retry import retry_on_conflict
 from klaviyo_assets.state.computed_columns import ComputedColumns
-from klaviyo_assets.warehouse.base import Warehouse
+from klaviyo_assets.warehouse.interface import Warehouse
 from klaviyo_assets.warehouse.sql import quoted
 from klaviyo_assets.warehouse.wide_tables import grouped
 

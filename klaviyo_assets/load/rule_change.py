@@ -12,7 +12,7 @@ from klaviyo_assets.load.tables import Tables
 from klaviyo_assets.load.transaction_retry import retry_on_conflict
 from klaviyo_assets.privacy.apply import FieldRuleSet
 from klaviyo_assets.state.sync_log import SyncLog
-from klaviyo_assets.warehouse.base import Warehouse
+from klaviyo_assets.warehouse.interface import Warehouse
 from klaviyo_assets.warehouse.sql import count_rows
 
 

@@ -1,8 +1,8 @@
 """Reads the names of the stored metrics."""
 
 from klaviyo_assets.catalog.types.metrics import METRICS
-from klaviyo_assets.warehouse.base import Warehouse
 from klaviyo_assets.warehouse.ddl import table_exists
+from klaviyo_assets.warehouse.interface import Warehouse
 
 
 def stored_metric_names(warehouse: Warehouse, schema: str) -> dict[str, str]:

@@ -28,8 +28,8 @@ from klaviyo_assets.state.store import Store
 from klaviyo_assets.state.sync_log import SyncLog
 from klaviyo_assets.state.tombstones import Tombstones
 from klaviyo_assets.state.unanswered import Unanswered
-from klaviyo_assets.warehouse.base import Warehouse
 from klaviyo_assets.warehouse.ddl import Columns, SchemaColumns, prepare_table, table_exists
+from klaviyo_assets.warehouse.interface import Warehouse
 from klaviyo_assets.warehouse.sql import quoted
 
 _ADDED_COLUMNS: Columns = {column.name: (str(column.type), column.description) for column in ADDED_COLUMNS}

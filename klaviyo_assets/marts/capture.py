@@ -19,7 +19,7 @@ from klaviyo_assets.marts.sources import Sources, group_of
 from klaviyo_assets.marts.stores import Capture, Captures, ChangedGroups, GroupEvents
 from klaviyo_assets.marts.syncs_since import Sync, SyncsSince
 from klaviyo_assets.state.sync_log import SyncLog
-from klaviyo_assets.warehouse.base import Warehouse
+from klaviyo_assets.warehouse.interface import Warehouse
 from klaviyo_assets.warehouse.sql import count_rows, instant, literal
 
 _NOW, _CHANGED_NOW = "temp.mart_groups_now", "temp.mart_changed_now"

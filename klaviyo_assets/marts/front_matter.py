@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from klaviyo_assets._internal import identifiers
-from klaviyo_assets.marts.errors import InvalidModel
+from klaviyo_assets.marts.mart_errors import InvalidModel
 from klaviyo_assets.marts.model import Check, Header, Query, Scope
 
 _FIELD = re.compile(rf"-- ?(?P<kind>[a-z]+)(?: (?P<name>{identifiers.PATTERN}))?: *(?P<text>.*)")

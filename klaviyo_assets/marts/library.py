@@ -7,8 +7,8 @@ from pathlib import Path
 
 from klaviyo_assets.catalog import CATALOG, Catalog
 from klaviyo_assets.marts.dependencies import Parser, SqlMistake
-from klaviyo_assets.marts.errors import FolderMissing, InvalidModel, MartError
 from klaviyo_assets.marts.front_matter import parse_header
+from klaviyo_assets.marts.mart_errors import FolderMissing, InvalidModel, MartError
 from klaviyo_assets.marts.model import Model, Scope
 
 PACKAGED = Path(__file__).parent / "sql"

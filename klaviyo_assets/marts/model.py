@@ -6,7 +6,7 @@ from enum import StrEnum
 from hashlib import sha256
 from pathlib import Path
 
-from klaviyo_assets.marts.errors import InvalidModel
+from klaviyo_assets.marts.mart_errors import InvalidModel
 
 
 class Scope(StrEnum):

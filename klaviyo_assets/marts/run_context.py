@@ -7,8 +7,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from duckdb import DuckDBPyConnection
 
 from klaviyo_assets.catalog import ACCOUNTS
-from klaviyo_assets.warehouse.base import Warehouse
 from klaviyo_assets.warehouse.ddl import existing_columns
+from klaviyo_assets.warehouse.interface import Warehouse
 from klaviyo_assets.warehouse.sql import instant, literal
 
 

@@ -12,19 +12,19 @@ from klaviyo_assets._internal import cancellation, private_files
 from klaviyo_assets.catalog import CATALOG, Catalog
 from klaviyo_assets.errors import NotOurs
 from klaviyo_assets.load.transaction_retry import retry_on_conflict
-from klaviyo_assets.marts.build import ModelBuild
 from klaviyo_assets.marts.capture import ChangeCapture
-from klaviyo_assets.marts.errors import MartError, ModelSkipped
 from klaviyo_assets.marts.findings import Findings
 from klaviyo_assets.marts.library import Models, marts_schema
+from klaviyo_assets.marts.mart_errors import MartError, ModelSkipped
 from klaviyo_assets.marts.model import Model, Scope
+from klaviyo_assets.marts.model_build import ModelBuild
 from klaviyo_assets.marts.results import ModelResult, Outcome
 from klaviyo_assets.marts.run_context import RunContext, read_run_context
 from klaviyo_assets.marts.sources import Sources
 from klaviyo_assets.marts.stores import BuiltModels, Capture, Captures, ChangedGroups, GroupEvents
 from klaviyo_assets.state.locks import MARTS, sync_lock
 from klaviyo_assets.state.schema_version import SchemaVersion
-from klaviyo_assets.warehouse.base import Warehouse, WarehouseBusy, WarehouseError
+from klaviyo_assets.warehouse.interface import Warehouse, WarehouseBusy, WarehouseError
 from klaviyo_assets.warehouse.sql import quoted
 
 _log = logging.getLogger("klaviyo_assets")

@@ -11,8 +11,8 @@ from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.marts.library import LIVE_EVENTS, MART_RUN, Models, marts_schema, schema_of, scope_of
 from klaviyo_assets.marts.model import Scope
 from klaviyo_assets.marts.run_context import RunContext
-from klaviyo_assets.warehouse.base import Warehouse
 from klaviyo_assets.warehouse.ddl import ExistingColumns, SchemaColumns
+from klaviyo_assets.warehouse.interface import Warehouse
 from klaviyo_assets.warehouse.sql import instant, quoted
 
 CHANGED = "temp.mart_changed"

@@ -17,7 +17,7 @@ from duckdb import DuckDBPyConnection
 
 from klaviyo_assets._internal import private_files
 from klaviyo_assets.catalog import CATALOG
-from klaviyo_assets.warehouse.base import WarehouseError
+from klaviyo_assets.warehouse.interface import WarehouseError
 from klaviyo_assets.warehouse.sql import literal, quoted
 from klaviyo_assets.warehouse.state_dir import owner_only_files
 

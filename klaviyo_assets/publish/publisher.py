@@ -20,8 +20,8 @@ from klaviyo_assets.publish.facts import TypeFacts
 from klaviyo_assets.publish.target import NotPublished, PublishTarget
 from klaviyo_assets.state.locks import sync_lock
 from klaviyo_assets.state.sync_log import SyncLog
-from klaviyo_assets.warehouse.base import Warehouse, WarehouseBusy, WarehouseError
 from klaviyo_assets.warehouse.file_attributes import keep_attributes
+from klaviyo_assets.warehouse.interface import Warehouse, WarehouseBusy, WarehouseError
 from klaviyo_assets.warehouse.sql import quoted
 
 _LOCK_TIMEOUT = 600.0

@@ -7,7 +7,7 @@ from klaviyo_assets._internal import private_files
 from klaviyo_assets.publish import registry
 from klaviyo_assets.publish.publisher import Publisher
 from klaviyo_assets.publish.target import PublishTarget
-from klaviyo_assets.warehouse.base import Warehouse, WarehouseError
+from klaviyo_assets.warehouse.interface import Warehouse, WarehouseError
 
 _log = logging.getLogger("klaviyo_assets")
 

@@ -15,7 +15,7 @@ def note(state: Path, target: PublishTarget, compactions: str) -> None:
     Args:
         state: The database's state folder.
         target: The copy.
-        compactions: The warehouse's :attr:`~klaviyo_assets.warehouse.base.Warehouse.compactions` before the copy.
+        compactions: The warehouse's :attr:`~klaviyo_assets.warehouse.interface.Warehouse.compactions` before the copy.
     """
     known = {**_read(state), str(target.file): [None if target.parquet is None else str(target.parquet), compactions]}
     _write(state, known)

@@ -18,8 +18,8 @@ from klaviyo_assets.quality.drift import Drift, DriftFinder
 from klaviyo_assets.quality.null_rates import null_rate_drifts
 from klaviyo_assets.state.field_rule_log import FieldRuleLog
 from klaviyo_assets.state.sync_log import SyncLog
-from klaviyo_assets.warehouse.base import Warehouse
 from klaviyo_assets.warehouse.ddl import SchemaColumns, table_exists
+from klaviyo_assets.warehouse.interface import Warehouse
 from klaviyo_assets.warehouse.sql import key_columns, key_is_null, key_text, key_value
 
 MASK = "•••"

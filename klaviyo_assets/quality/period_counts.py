@@ -11,7 +11,7 @@ from klaviyo_assets.load.tables import DELETED_AT
 from klaviyo_assets.state.coverage import TimeWindow
 from klaviyo_assets.state.coverage_store import CoverageStore
 from klaviyo_assets.state.periods import SECONDS_OF_A_QUARTER, Periods
-from klaviyo_assets.warehouse.base import Warehouse
+from klaviyo_assets.warehouse.interface import Warehouse
 from klaviyo_assets.warehouse.sql import instant, quoted
 
 _FEW = 20

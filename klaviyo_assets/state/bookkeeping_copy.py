@@ -13,7 +13,7 @@ import msgspec
 
 from klaviyo_assets._internal import private_files
 from klaviyo_assets.state.tombstones import Tombstones
-from klaviyo_assets.warehouse.base import Warehouse
+from klaviyo_assets.warehouse.interface import Warehouse
 
 _log = logging.getLogger("klaviyo_assets")
 

@@ -16,8 +16,8 @@ from klaviyo_assets.state.null_rate_log import NullRateLog
 from klaviyo_assets.state.requested_rereads import Rereads
 from klaviyo_assets.state.schema_version import SchemaVersion
 from klaviyo_assets.state.sync_log import SyncLog
-from klaviyo_assets.warehouse.base import Warehouse
 from klaviyo_assets.warehouse.ddl import Columns, SchemaColumns, table_exists
+from klaviyo_assets.warehouse.interface import Warehouse
 from klaviyo_assets.warehouse.sql import quoted
 
 _RENAMED_TABLES = {"_missed": NullRateLog.NAME}

@@ -6,8 +6,8 @@ from typing import Any, ClassVar
 
 from duckdb import DuckDBPyConnection
 
-from klaviyo_assets.warehouse.base import Warehouse
 from klaviyo_assets.warehouse.ddl import Columns, SchemaColumns, has_column, prepare_table, table_exists
+from klaviyo_assets.warehouse.interface import Warehouse
 
 
 @dataclass(frozen=True)

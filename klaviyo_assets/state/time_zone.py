@@ -11,7 +11,7 @@ import msgspec
 
 from klaviyo_assets._internal import private_files
 from klaviyo_assets.api.client import KlaviyoClient
-from klaviyo_assets.api.errors import AccessDenied, KlaviyoError
+from klaviyo_assets.api.klaviyo_errors import AccessDenied, KlaviyoError
 from klaviyo_assets.catalog import ACCOUNTS
 from klaviyo_assets.errors import SyncError
 from klaviyo_assets.state.identity import UNKNOWN_ACCOUNT

@@ -12,9 +12,9 @@ from klaviyo_assets._internal.threads import in_thread
 from klaviyo_assets.extract.fetch_state import FetchState
 from klaviyo_assets.extract.parent_counts import count_children
 from klaviyo_assets.extract.slices import AnySlice, shorten_names
-from klaviyo_assets.extract.strategies.base import PlanContext
 from klaviyo_assets.extract.strategies.parent_windows import complete_slice, newest_slice
 from klaviyo_assets.extract.strategies.proof import to_count
+from klaviyo_assets.extract.strategies.strategy import PlanContext
 from klaviyo_assets.load.child_access import ChildAccess
 from klaviyo_assets.load.child_rows import CompleteRead, ParentCount, proofs
 from klaviyo_assets.load.parents_ending import ParentsEnding

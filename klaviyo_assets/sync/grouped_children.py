@@ -13,8 +13,8 @@ from klaviyo_assets.decode import Page
 from klaviyo_assets.extract.fetch_state import FetchState
 from klaviyo_assets.extract.lookup import look_up
 from klaviyo_assets.extract.slices import AnySlice, ParentGroupSlice
-from klaviyo_assets.extract.strategies.base import LAG, PlanContext
-from klaviyo_assets.extract.strategies.parent_groups import due_parents, read_before, slices_of
+from klaviyo_assets.extract.strategies.grouped_parents import due_parents, read_before, slices_of
+from klaviyo_assets.extract.strategies.strategy import LAG, PlanContext
 from klaviyo_assets.load.child_access import ChildAccess
 from klaviyo_assets.load.child_rows import proofs
 from klaviyo_assets.load.deletions import Key

@@ -9,7 +9,7 @@ from klaviyo_assets.extract.metric_selection import MetricRules, MetricSelection
 from klaviyo_assets.load.stored_metrics import stored_metric_names
 from klaviyo_assets.state.coverage import CoverageRow
 from klaviyo_assets.sync.context import SyncContext
-from klaviyo_assets.warehouse.base import Warehouse
+from klaviyo_assets.warehouse.interface import Warehouse
 from klaviyo_assets.warehouse.sql import literal, quoted
 
 

@@ -1,10 +1,10 @@
 """Fetches included resources that the responses of a sync named but did not contain, so a truncated ``included`` costs no values."""
 
 from klaviyo_assets._internal.threads import in_thread
-from klaviyo_assets.api.errors import ConnectionFailed, KlaviyoError
+from klaviyo_assets.api.klaviyo_errors import ConnectionFailed, KlaviyoError
 from klaviyo_assets.extract.fetch_state import FetchState
 from klaviyo_assets.extract.lookup import look_up_one_by_one
-from klaviyo_assets.extract.strategies.base import Completion
+from klaviyo_assets.extract.strategies.strategy import Completion
 from klaviyo_assets.load.incomplete_access import IncompleteAccess, IncompleteRows
 from klaviyo_assets.load.incomplete_rows import MAX_INCOMPLETE
 from klaviyo_assets.staging.staging import Staging

@@ -21,7 +21,7 @@ from pathlib import Path
 import polars as pl
 
 from klaviyo_assets._internal.threads import in_thread
-from klaviyo_assets.api.errors import AccessDenied, KlaviyoError
+from klaviyo_assets.api.klaviyo_errors import AccessDenied, KlaviyoError
 from klaviyo_assets.api.rate_limit.daily import is_daily_limit
 from klaviyo_assets.catalog.endpoint import Include
 from klaviyo_assets.catalog.hosting import columns_of_include, include_of, including
@@ -32,7 +32,7 @@ from klaviyo_assets.extract.fetch_state import FetchState
 from klaviyo_assets.extract.fetcher import Fetcher
 from klaviyo_assets.extract.included_reader import IncludedReader
 from klaviyo_assets.extract.slices import AnySlice
-from klaviyo_assets.extract.strategies.base import Completion
+from klaviyo_assets.extract.strategies.strategy import Completion
 from klaviyo_assets.load.batch import Batch
 from klaviyo_assets.load.divide import load_divided
 from klaviyo_assets.load.metric_views import views_are_possible

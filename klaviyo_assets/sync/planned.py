@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from klaviyo_assets.extract.slices import AnySlice
-from klaviyo_assets.extract.strategies.base import PlanContext
+from klaviyo_assets.extract.strategies.strategy import PlanContext
 from klaviyo_assets.load.child_rows import ParentCount
 
 

@@ -12,14 +12,14 @@ from klaviyo_assets.extract.chain_position import UnfinishedChain
 from klaviyo_assets.extract.lookup import oldest_record
 from klaviyo_assets.extract.plan import parts_of, plan
 from klaviyo_assets.extract.slices import shorten_names
-from klaviyo_assets.extract.strategies.base import PlanContext
+from klaviyo_assets.extract.strategies.strategy import PlanContext
 from klaviyo_assets.load.parent_table import ParentTable
 from klaviyo_assets.load.row_access import RowAccess
 from klaviyo_assets.state.coverage import CoverageRow
 from klaviyo_assets.sync.children import parent_facts, requested_counts, selected_parents
 from klaviyo_assets.sync.context import SyncContext
 from klaviyo_assets.sync.planned import PlannedSync
-from klaviyo_assets.sync.report_facts import report_facts
+from klaviyo_assets.sync.request_report_facts import report_facts
 
 
 async def plan_sync(sync: SyncContext, covered: Sequence[CoverageRow], unfinished: Sequence[UnfinishedChain] = ()) -> PlannedSync:

@@ -16,7 +16,7 @@ from klaviyo_assets.staging.staging import leftovers
 from klaviyo_assets.staging.writer import MAX_ROWS_PER_LOAD
 from klaviyo_assets.state.identity import UNKNOWN_ACCOUNT
 from klaviyo_assets.state.sync_log import SyncLogEntry
-from klaviyo_assets.warehouse.base import WarehouseError
+from klaviyo_assets.warehouse.interface import WarehouseError
 
 CLOCKS_DIFFER = timedelta(seconds=5)
 """How far two syncs may disagree about Klaviyo's time, which has whole seconds; if they differ more, the clock of this machine was wrong."""

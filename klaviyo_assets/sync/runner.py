@@ -20,14 +20,14 @@ from klaviyo_assets._internal.identifiers import is_identifier
 from klaviyo_assets._internal.redaction import redact
 from klaviyo_assets._internal.threads import in_thread
 from klaviyo_assets.api.client import KlaviyoClient
-from klaviyo_assets.api.errors import KlaviyoError
+from klaviyo_assets.api.klaviyo_errors import KlaviyoError
 from klaviyo_assets.api.probe import sync_clock
 from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.errors import FolderFailed, StillLocked, SyncError
 from klaviyo_assets.extract.error_position import locating_decode_errors
 from klaviyo_assets.extract.feed import Feed
 from klaviyo_assets.extract.options import SyncMode, SyncOptions, check_range, fingerprint
-from klaviyo_assets.extract.strategies.base import LAG
+from klaviyo_assets.extract.strategies.strategy import LAG
 from klaviyo_assets.load.loader import Loader
 from klaviyo_assets.load.row_access import RowAccess
 from klaviyo_assets.load.upsert import content_columns
@@ -44,9 +44,9 @@ from klaviyo_assets.sync.context import SyncContext
 from klaviyo_assets.sync.metrics import select_metrics
 from klaviyo_assets.sync.pipeline import Pipeline
 from klaviyo_assets.sync.planning import plan_sync
-from klaviyo_assets.sync.report import SyncReport
 from klaviyo_assets.sync.resume import CLOCKS_DIFFER, ResumeConditions, Resumed, resume
-from klaviyo_assets.warehouse.base import Warehouse, WarehouseError
+from klaviyo_assets.sync.sync_report import SyncReport
+from klaviyo_assets.warehouse.interface import Warehouse, WarehouseError
 
 _STOPPED = "Stopped from outside: the run was cancelled, or its process was terminated."
 

@@ -10,8 +10,8 @@ import duckdb
 
 from klaviyo_assets._internal import os_errors, private_files
 from klaviyo_assets.warehouse import diagnosis
-from klaviyo_assets.warehouse.base import WarehouseError
 from klaviyo_assets.warehouse.file_attributes import NO_LINK, keep_attributes
+from klaviyo_assets.warehouse.interface import WarehouseError
 from klaviyo_assets.warehouse.sql import literal, quoted
 
 _OLD, _NEW = "old", "new"

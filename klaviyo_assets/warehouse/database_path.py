@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from klaviyo_assets.warehouse.base import WarehouseError
+from klaviyo_assets.warehouse.interface import WarehouseError
 
 SETTING = "KLAVIYO_DUCKDB_PATH"
 

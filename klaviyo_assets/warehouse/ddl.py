@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from duckdb import DuckDBPyConnection
 
-from klaviyo_assets.warehouse.base import Warehouse
+from klaviyo_assets.warehouse.interface import Warehouse
 from klaviyo_assets.warehouse.sql import literal, quoted
 
 Columns = dict[str, tuple[str, str]]

@@ -9,7 +9,7 @@ import duckdb
 
 from klaviyo_assets._internal import os_errors
 from klaviyo_assets.warehouse import own_process
-from klaviyo_assets.warehouse.base import WarehouseBusy, WarehouseError
+from klaviyo_assets.warehouse.interface import WarehouseBusy, WarehouseError
 
 _ELSEWHERE = re.compile(r"Conflicting lock|Could not set lock .*Resource temporarily unavailable|File is already open in")
 _OUT_OF_MEMORY = re.compile(r"Out of Memory Error|failed to (?:allocate|pin) (?:data|block)|could not allocate block", re.IGNORECASE)

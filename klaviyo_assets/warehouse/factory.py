@@ -5,7 +5,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from dagster_duckdb import DuckDBResource
 
-from klaviyo_assets.warehouse.base import Warehouse, WarehouseError
+from klaviyo_assets.warehouse.interface import Warehouse, WarehouseError
 from klaviyo_assets.warehouse.local_file import LocalFile
 from klaviyo_assets.warehouse.memory_limit import PATIENCE
 from klaviyo_assets.warehouse.tuning import CONNECTION_CONFIG
@@ -89,5 +89,5 @@ def _checked(found: Any, provider: str) -> Warehouse:
     returned = f"the class {found.__name__}" if isinstance(found, type) else type(found).__name__
     raise WarehouseError(
         f"The method warehouse() of {provider} returns {returned}, not a Warehouse.",
-        "Return an instance of a class that derives from klaviyo_assets.warehouse.base.Warehouse.",
+        "Return an instance of a class that derives from klaviyo_assets.warehouse.interface.Warehouse.",
     )

@@ -7,7 +7,7 @@ import duckdb
 from duckdb import DuckDBPyConnection
 
 from klaviyo_assets._internal import os_errors, private_files
-from klaviyo_assets.warehouse.base import WarehouseError
+from klaviyo_assets.warehouse.interface import WarehouseError
 from klaviyo_assets.warehouse.sql import quoted
 
 _CHUNK = 8 << 20

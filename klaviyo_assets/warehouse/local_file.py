@@ -15,8 +15,8 @@ from filelock import FileLock, Timeout
 from klaviyo_assets._internal import cancellation, private_files
 from klaviyo_assets._internal.file_lock import acquire, file_lock
 from klaviyo_assets.warehouse import compaction, diagnosis, file_copy, frame_copies, new_file, own_process, spill, vacuum
-from klaviyo_assets.warehouse.base import Capabilities, Warehouse, WarehouseBusy, WarehouseError
 from klaviyo_assets.warehouse.database_path import checked_path, refuse_irregular
+from klaviyo_assets.warehouse.interface import Capabilities, Warehouse, WarehouseBusy, WarehouseError
 from klaviyo_assets.warehouse.memory_limit import PATIENCE
 from klaviyo_assets.warehouse.state_dir import make_folder, not_writable, owner_only_files, prepared_state_folder, refuse_unwritable, state_folder
 from klaviyo_assets.warehouse.tuning import Tuning

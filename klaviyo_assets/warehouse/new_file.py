@@ -10,7 +10,7 @@ from typing import Any
 import duckdb
 
 from klaviyo_assets._internal import os_errors, private_files
-from klaviyo_assets.warehouse.base import WarehouseError
+from klaviyo_assets.warehouse.interface import WarehouseError
 
 _MIN_BYTES = 12_288
 """Bytes of a DuckDB file that holds nothing (its three headers); a shorter one was not written completely and holds nothing either."""

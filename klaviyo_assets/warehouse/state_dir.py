@@ -8,8 +8,8 @@ from pathlib import Path
 
 from klaviyo_assets._internal import os_errors, private_files
 from klaviyo_assets.warehouse import diagnosis
-from klaviyo_assets.warehouse.base import WarehouseError
 from klaviyo_assets.warehouse.database_path import checked_path
+from klaviyo_assets.warehouse.interface import WarehouseError
 
 _OWNER_ONLY = 0o077
 """Mode bits that our files do not get, since they hold customers' data."""

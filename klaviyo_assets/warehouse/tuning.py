@@ -8,7 +8,7 @@ from typing import Any
 
 from duckdb import DuckDBPyConnection
 
-from klaviyo_assets.warehouse.base import WarehouseError
+from klaviyo_assets.warehouse.interface import WarehouseError
 from klaviyo_assets.warehouse.memory_limit import DEFAULT_MEMORY_LIMIT, MEMORY_LIMIT_WORDS, bytes_of, doubled, is_memory_limit
 from klaviyo_assets.warehouse.sql import literal
 

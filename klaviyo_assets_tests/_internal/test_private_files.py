@@ -9,7 +9,7 @@ import pytest
 
 from klaviyo_assets._internal import private_files
 from klaviyo_assets._internal.machine_folder import limits_folder
-from klaviyo_assets.api.errors import RequestFailed
+from klaviyo_assets.api.klaviyo_errors import RequestFailed
 from klaviyo_assets.sandbox import ALL_SCOPES_KEY
 from klaviyo_assets.sandbox.process import SandboxProcess
 from klaviyo_assets.warehouse import LocalFile

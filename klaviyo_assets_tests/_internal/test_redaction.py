@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from klaviyo_assets._internal.redaction import redact
-from klaviyo_assets.api.errors import KlaviyoError, RateLimited, ScopeMissing
+from klaviyo_assets.api.klaviyo_errors import KlaviyoError, RateLimited, ScopeMissing
 
 KEY = "pk_0123456789abcdef0123456789abcdef01"
 

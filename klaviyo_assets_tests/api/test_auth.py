@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from klaviyo_assets.api.auth import ApiKey, ApiKeyWarning, KlaviyoAuth, parse_api_key
-from klaviyo_assets.api.errors import ApiKeyMalformed, ApiKeyMissing, ForeignLink
+from klaviyo_assets.api.klaviyo_errors import ApiKeyMalformed, ApiKeyMissing, ForeignLink
 from klaviyo_assets_tests.api.scripted import Scripted
 
 GOOD = "pk_0123456789abcdef0123456789abcdef01"

@@ -14,7 +14,7 @@ import pytest
 from klaviyo_assets._version import __version__
 from klaviyo_assets.api.auth import ApiKey
 from klaviyo_assets.api.client import KlaviyoClient
-from klaviyo_assets.api.errors import (
+from klaviyo_assets.api.klaviyo_errors import (
     BadRequest,
     ConnectionFailed,
     CursorRefused,

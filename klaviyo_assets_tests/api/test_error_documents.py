@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import httpx
 import pytest
 
-from klaviyo_assets.api.errors import (
+from klaviyo_assets.api.klaviyo_errors import (
     KlaviyoError,
 )
 from klaviyo_assets.api.responses import error_from, retry_after, server_time

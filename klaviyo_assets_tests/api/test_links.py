@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from klaviyo_assets.api.auth import ApiKey, origin
 from klaviyo_assets.api.client import KlaviyoClient
-from klaviyo_assets.api.errors import (
+from klaviyo_assets.api.klaviyo_errors import (
     ForeignLink,
     InvalidResponse,
     KlaviyoError,

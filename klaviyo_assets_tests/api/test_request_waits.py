@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from klaviyo_assets.api.errors import ConnectionFailed, RateLimited, ServerFault
+from klaviyo_assets.api.klaviyo_errors import ConnectionFailed, RateLimited, ServerFault
 from klaviyo_assets.api.rate_limit.limiter import RateLimiter
 from klaviyo_assets.api.request_waits import RequestWaits, WaitReason
 from klaviyo_assets.catalog.endpoint import RateLimit

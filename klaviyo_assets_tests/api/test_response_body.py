@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from klaviyo_assets.api.errors import ResponseTooLarge
+from klaviyo_assets.api.klaviyo_errors import ResponseTooLarge
 
 REQUEST = httpx.Request("GET", "https://a.klaviyo.com/api/events")
 

@@ -10,7 +10,7 @@ import pytest
 
 from klaviyo_assets.api.auth import ApiKey
 from klaviyo_assets.api.client import KlaviyoClient
-from klaviyo_assets.api.errors import ConnectionFailed, InvalidResponse, KlaviyoError, ResponseTooLarge, ServerFault
+from klaviyo_assets.api.klaviyo_errors import ConnectionFailed, InvalidResponse, KlaviyoError, ResponseTooLarge, ServerFault
 from klaviyo_assets.api.options import ClientSettings
 from klaviyo_assets.catalog import EVENTS
 from klaviyo_assets.decode import PageDecoder

@@ -2,7 +2,7 @@
 
 import pytest
 
-from klaviyo_assets.api.errors import (
+from klaviyo_assets.api.klaviyo_errors import (
     AccessRefused,
     AccountDisabled,
     ApiKeyRejected,

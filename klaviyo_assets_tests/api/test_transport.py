@@ -9,7 +9,7 @@ import pytest
 
 from klaviyo_assets.api.auth import ApiKey
 from klaviyo_assets.api.client import KlaviyoClient
-from klaviyo_assets.api.errors import ApiKeyRejected, ResponseTooLarge
+from klaviyo_assets.api.klaviyo_errors import ApiKeyRejected, ResponseTooLarge
 from klaviyo_assets.api.options import ClientSettings
 from klaviyo_assets.decode import PageDecoder
 from klaviyo_assets.resources import KlaviyoResource

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from klaviyo_assets.api.errors import EdgeRateLimited, RateLimited, ServerFault
+from klaviyo_assets.api.klaviyo_errors import EdgeRateLimited, RateLimited, ServerFault
 from klaviyo_assets.api.waits import duration, not_before, wait_text
 
 NOON = datetime(2026, 11, 27, 12, 0, 30, tzinfo=UTC)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from klaviyo_assets.audit.compare import Difference, State, differences
-from klaviyo_assets.audit.counts import years
+from klaviyo_assets.audit.event_counts import years
 from klaviyo_assets.state.coverage import CoverageRow, TimeWindow, without
 from klaviyo_assets.state.days import DAY, midnight, whole_days, windows_of
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from klaviyo_assets.audit.counts import years
+from klaviyo_assets.audit.event_counts import years
 from klaviyo_assets.audit.occupied import occupied
 from klaviyo_assets.state.coverage import TimeWindow
 from klaviyo_assets.state.days import midnight

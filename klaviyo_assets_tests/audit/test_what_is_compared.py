@@ -10,9 +10,9 @@ from polars.testing import assert_frame_equal
 
 from klaviyo_assets import KlaviyoResource, build_klaviyo_definitions
 from klaviyo_assets.api.client import KlaviyoClient
-from klaviyo_assets.api.errors import BadRequest
+from klaviyo_assets.api.klaviyo_errors import BadRequest
 from klaviyo_assets.audit import audit
-from klaviyo_assets.audit.counts import counts_by_day
+from klaviyo_assets.audit.event_counts import counts_by_day
 from klaviyo_assets.extract.options import SyncOptions, parse_instant
 from klaviyo_assets.sandbox.keys import ALL_SCOPES_KEY, key_lacking
 from klaviyo_assets.sandbox.process import SandboxProcess

@@ -13,8 +13,8 @@ from dagster_duckdb import DuckDBResource
 from klaviyo_assets import KlaviyoFrameIOManager, KlaviyoResource, PublishTarget, build_klaviyo_definitions, build_klaviyo_published
 from klaviyo_assets.publish.publisher import Publisher
 from klaviyo_assets.warehouse import LocalFile
-from klaviyo_assets.warehouse.base import Warehouse
 from klaviyo_assets.warehouse.factory import warehouse_from
+from klaviyo_assets.warehouse.interface import Warehouse
 
 EVENTS = dg.AssetSpec(["klaviyo", "events"], metadata={"dagster/table_name": "klaviyo.events"}).with_io_manager_key("klaviyo_frames")
 DAYS = dg.DailyPartitionsDefinition(start_date="2026-01-01")

@@ -19,7 +19,7 @@ from klaviyo_assets.period_report import Partition, PeriodReport
 from klaviyo_assets.privacy.apply import FieldRuleSet
 from klaviyo_assets.sync_op import SyncStep
 from klaviyo_assets.warehouse import LocalFile
-from klaviyo_assets.warehouse.base import WarehouseBusy
+from klaviyo_assets.warehouse.interface import WarehouseBusy
 from klaviyo_assets_tests.dagster_layer.test_changed_keys import by_replacements, by_the_key_prefix_of_a_module, raw
 
 EVENTS = dg.AssetKey(["klaviyo", "events"])

@@ -9,9 +9,9 @@ import dagster as dg
 import pytest
 
 from klaviyo_assets import KlaviyoAssetsError, KlaviyoResource, build_klaviyo_definitions
-from klaviyo_assets.api import errors as api
+from klaviyo_assets.api import klaviyo_errors as api
 from klaviyo_assets.api.rate_limit.daily import DailyLimitReached
-from klaviyo_assets.catalog.errors import CatalogError, UnknownResourceType
+from klaviyo_assets.catalog.catalog_errors import CatalogError, UnknownResourceType
 from klaviyo_assets.cli.demo import DemoFailed
 from klaviyo_assets.cli.output import OutputFailed
 from klaviyo_assets.errors import (
@@ -31,15 +31,15 @@ from klaviyo_assets.errors import (
 )
 from klaviyo_assets.extract.metric_selection import UnknownMetric
 from klaviyo_assets.failures import EXPLAINED, failure, failure_of_types
-from klaviyo_assets.marts.errors import FolderMissing, InvalidModel, MartError, ModelFailed, ModelSkipped
+from klaviyo_assets.marts.mart_errors import FolderMissing, InvalidModel, MartError, ModelFailed, ModelSkipped
 from klaviyo_assets.privacy.rules import InvalidFieldRules
 from klaviyo_assets.publish.target import NotPublished
 from klaviyo_assets.sandbox.keys import ALL_SCOPES_KEY, key_lacking
 from klaviyo_assets.sandbox.process import SandboxProcess
 from klaviyo_assets.settings import InvalidSetting
 from klaviyo_assets.validation import InvalidDefinition
-from klaviyo_assets.warehouse.base import WarehouseBusy, WarehouseError
 from klaviyo_assets.warehouse.default_name import AmbiguousName
+from klaviyo_assets.warehouse.interface import WarehouseBusy, WarehouseError
 from klaviyo_assets_tests.dagster_layer.test_run_log import another_program_has
 from klaviyo_assets_tests.test_errors import exceptions
 

@@ -29,7 +29,7 @@ from klaviyo_assets.sandbox.keys import ALL_SCOPES_KEY, key_lacking
 from klaviyo_assets.sandbox.process import SandboxProcess
 from klaviyo_assets.setting_names import SettingNames
 from klaviyo_assets.warehouse import LocalFile
-from klaviyo_assets.warehouse.base import WarehouseError
+from klaviyo_assets.warehouse.interface import WarehouseError
 
 HOLD = "import duckdb, sys; c = duckdb.connect(sys.argv[1], read_only=True); print('open', flush=True); sys.stdin.read()"
 MANAGED = "python_logs:\n  managed_python_loggers: [klaviyo_assets]\n"

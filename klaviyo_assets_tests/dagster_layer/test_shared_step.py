@@ -18,7 +18,7 @@ from klaviyo_assets import (
     build_klaviyo_automation,
     build_klaviyo_definitions,
 )
-from klaviyo_assets.api.errors import ServerFault
+from klaviyo_assets.api.klaviyo_errors import ServerFault
 from klaviyo_assets.catalog import ResourceType
 from klaviyo_assets.errors import InvalidRange
 from klaviyo_assets.failures import failure_of_types

@@ -8,7 +8,7 @@ import pytest
 
 from klaviyo_assets import KlaviyoResource, build_klaviyo_definitions
 from klaviyo_assets._internal import cancellation
-from klaviyo_assets.api.errors import ConnectionFailed, QuotaUsedUp, RateLimited, ServerFault
+from klaviyo_assets.api.klaviyo_errors import ConnectionFailed, QuotaUsedUp, RateLimited, ServerFault
 from klaviyo_assets.errors import StillLocked
 from klaviyo_assets.failures import failure
 from klaviyo_assets_tests.api.client_helpers import HTML, KEY, errors

@@ -13,7 +13,7 @@ from typing import ClassVar
 import polars as pl
 import pytest
 
-from klaviyo_assets.api.errors import KlaviyoError
+from klaviyo_assets.api.klaviyo_errors import KlaviyoError
 from klaviyo_assets.cli.main import main
 from klaviyo_assets.erasure.subject import DataSubject
 from klaviyo_assets.errors import SyncError

@@ -10,7 +10,7 @@ from klaviyo_assets.extract.plan import Plan, plan
 from klaviyo_assets.extract.slice_query import slice_parameters
 from klaviyo_assets.extract.slices import Slice
 from klaviyo_assets.extract.strategies import strategy_for
-from klaviyo_assets.extract.strategies.base import LAG, PlanContext
+from klaviyo_assets.extract.strategies.strategy import LAG, PlanContext
 from klaviyo_assets.state.coverage import CoverageRow, TimeWindow
 
 NOW = datetime(2026, 3, 10, 12, 0, 10, tzinfo=UTC)

@@ -9,7 +9,7 @@ from typing import Any
 from unittest.mock import patch
 
 from klaviyo_assets.api import retries
-from klaviyo_assets.api.errors import (
+from klaviyo_assets.api.klaviyo_errors import (
     ConnectionFailed,
     EdgeBlocked,
     EndlessLinks,

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from klaviyo_assets.api.errors import ClocksDisagree
+from klaviyo_assets.api.klaviyo_errors import ClocksDisagree
 from klaviyo_assets.warehouse import LocalFile
 from klaviyo_assets_tests.accounts import query, sync
 from klaviyo_assets_tests.api.client_helpers import KEY

@@ -10,7 +10,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from klaviyo_assets.api.errors import EndlessPages
+from klaviyo_assets.api.klaviyo_errors import EndlessPages
 from klaviyo_assets.api.options import ClientSettings
 from klaviyo_assets.catalog import CATALOG
 from klaviyo_assets.extract.stall import MAX_IDLE_PAGES

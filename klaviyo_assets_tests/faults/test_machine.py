@@ -21,7 +21,7 @@ from klaviyo_assets.sandbox.process import SandboxProcess
 from klaviyo_assets.state.schema_version import LAYOUT
 from klaviyo_assets.state.sync_log import KEPT_FOR
 from klaviyo_assets.warehouse import LocalFile
-from klaviyo_assets.warehouse.base import WarehouseError
+from klaviyo_assets.warehouse.interface import WarehouseError
 from klaviyo_assets_tests.accounts import in_small_pages, local_file, query, small, sync
 from klaviyo_assets_tests.faults.killed import STAGES, Stage
 from klaviyo_assets_tests.faults.machine import kill
@@ -108,7 +108,7 @@ def test_partially_created_database_is_created_again(size: int, settled: Sandbox
 WITHOUT_PERMISSION = """
 import os, sys
 from pathlib import Path
-from klaviyo_assets.warehouse.base import WarehouseError
+from klaviyo_assets.warehouse.interface import WarehouseError
 from klaviyo_assets_tests.accounts import local_file, started_elsewhere, sync
 sandbox, warehouse = started_elsewhere(sys.argv[1]), local_file(Path(sys.argv[2]))
 sync("lists", sandbox, warehouse)

@@ -12,7 +12,7 @@ from klaviyo_assets.decode import frame_schema
 from klaviyo_assets.load.batch import Batch
 from klaviyo_assets.load.loader import Loader
 from klaviyo_assets.state.sync_log import SyncLogEntry
-from klaviyo_assets.warehouse.base import Warehouse
+from klaviyo_assets.warehouse.interface import Warehouse
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 

@@ -23,7 +23,7 @@ from klaviyo_assets.privacy.hashing import SALT_VARIABLE
 from klaviyo_assets.sandbox.process import SandboxProcess
 from klaviyo_assets.state.sync_log import SyncLogEntry
 from klaviyo_assets.warehouse import LocalFile
-from klaviyo_assets.warehouse.base import Warehouse
+from klaviyo_assets.warehouse.interface import Warehouse
 from klaviyo_assets_tests.accounts import query, sync, table, truth
 from klaviyo_assets_tests.event_columns import NAMES, with_event_columns
 from klaviyo_assets_tests.load.loads import NOON, Loads

@@ -7,7 +7,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from klaviyo_assets.api.errors import RequestFailed
+from klaviyo_assets.api.klaviyo_errors import RequestFailed
 from klaviyo_assets.load import property_profile
 from klaviyo_assets.load.batch import Batch
 from klaviyo_assets.load.loader import Loader

@@ -9,7 +9,7 @@ import duckdb
 import pytest
 from duckdb import DuckDBPyConnection
 
-from klaviyo_assets.warehouse.base import Capabilities, Warehouse
+from klaviyo_assets.warehouse.interface import Capabilities, Warehouse
 from klaviyo_assets_tests.accounts import query
 from klaviyo_assets_tests.load.loads import Loads
 

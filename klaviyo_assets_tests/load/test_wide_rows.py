@@ -28,7 +28,7 @@ from klaviyo_assets.staging.manifest import new_manifest
 from klaviyo_assets.staging.staging import Staging
 from klaviyo_assets.state.sync_log import SyncLogEntry
 from klaviyo_assets.warehouse import LocalFile, wide_tables
-from klaviyo_assets.warehouse.base import WarehouseError
+from klaviyo_assets.warehouse.interface import WarehouseError
 from klaviyo_assets_tests.accounts import local_file, query
 
 pytestmark = [pytest.mark.duckdb, pytest.mark.long]

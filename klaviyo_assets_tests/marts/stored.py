@@ -20,7 +20,7 @@ from klaviyo_assets.marts.runner import MartRunner
 from klaviyo_assets.marts.sources import Sources
 from klaviyo_assets.state.sync_log import SyncLog, SyncLogEntry
 from klaviyo_assets.warehouse import LocalFile
-from klaviyo_assets.warehouse.base import Warehouse
+from klaviyo_assets.warehouse.interface import Warehouse
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
 SCHEMA = "klaviyo"

@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from klaviyo_assets.marts.errors import InvalidModel
 from klaviyo_assets.marts.front_matter import parse_header
+from klaviyo_assets.marts.mart_errors import InvalidModel
 from klaviyo_assets.marts.model import Scope
 
 PATH = Path("folder/orders.sql")

@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from klaviyo_assets.marts.errors import FolderMissing, MartError
 from klaviyo_assets.marts.library import PACKAGED, read_models
+from klaviyo_assets.marts.mart_errors import FolderMissing, MartError
 from klaviyo_assets_tests.marts.folders import own_models, write_model
 
 

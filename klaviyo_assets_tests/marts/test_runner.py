@@ -7,8 +7,8 @@ import pytest
 from dagster_duckdb import DuckDBResource
 
 from klaviyo_assets.errors import NewerLayout, NotOurs
-from klaviyo_assets.marts.errors import InvalidModel, MartError, ModelFailed, ModelSkipped
 from klaviyo_assets.marts.library import read_models
+from klaviyo_assets.marts.mart_errors import InvalidModel, MartError, ModelFailed, ModelSkipped
 from klaviyo_assets.marts.results import ModelResult, Outcome
 from klaviyo_assets.marts.runner import MartRunner
 from klaviyo_assets.warehouse import LocalFile, WarehouseError

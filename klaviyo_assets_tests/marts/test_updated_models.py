@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from klaviyo_assets.marts import build
+from klaviyo_assets.marts import model_build
 from klaviyo_assets.marts.library import read_models
 from klaviyo_assets.marts.results import Outcome
 from klaviyo_assets.marts.runner import MartRunner
@@ -30,7 +30,7 @@ CHANGES = (
 
 
 def test_updated_equals_computed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(build, "_LARGE_SHARE", 1)  # most of this shop changes
+    monkeypatch.setattr(model_build, "_LARGE_SHARE", 1)  # most of this shop changes
     warehouse, models = local_file(tmp_path, "shop.duckdb"), read_models()
     incremental = [name for name, model in models.items() if model.header.scope is not None]
     with warehouse.transaction() as connection:

@@ -18,7 +18,7 @@ from klaviyo_assets.publish.target import NotPublished, PublishTarget
 from klaviyo_assets.sandbox.process import SandboxProcess
 from klaviyo_assets.state.locks import sync_lock
 from klaviyo_assets.warehouse import LocalFile
-from klaviyo_assets.warehouse.base import WarehouseError
+from klaviyo_assets.warehouse.interface import WarehouseError
 from klaviyo_assets_tests.accounts import query, sync
 from klaviyo_assets_tests.filled_once import fill_once
 from klaviyo_assets_tests.load.test_reapply_rules import sync_with_rules

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from klaviyo_assets.api.errors import InvalidResponse
+from klaviyo_assets.api.klaviyo_errors import InvalidResponse
 from klaviyo_assets.catalog import CATALOG
 from klaviyo_assets.decode.malformed import UnreadablePage, repair_surrogates, repaired
 from klaviyo_assets.extract.error_position import locating_decode_errors

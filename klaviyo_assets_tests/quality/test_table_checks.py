@@ -6,7 +6,7 @@ import dagster as dg
 import pytest
 
 from klaviyo_assets import checks
-from klaviyo_assets.api.errors import KlaviyoError
+from klaviyo_assets.api.klaviyo_errors import KlaviyoError
 from klaviyo_assets.catalog import CATALOG
 from klaviyo_assets.sandbox.process import SandboxProcess
 from klaviyo_assets.table_checks import TableChecks

@@ -7,7 +7,7 @@ from klaviyo_assets.api.client import KlaviyoClient
 from klaviyo_assets.audit.audit import Audit
 from klaviyo_assets.audit.compare import State
 from klaviyo_assets.audit.store import AuditStore
-from klaviyo_assets.warehouse.base import Warehouse
+from klaviyo_assets.warehouse.interface import Warehouse
 from klaviyo_assets_tests.scenarios.difference import Difference
 
 MetricDay = tuple[str, date]

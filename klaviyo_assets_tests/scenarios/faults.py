@@ -9,13 +9,13 @@ from typing import Any
 from unittest import mock
 
 from klaviyo_assets.catalog import flow_definitions
-from klaviyo_assets.decode.included import Attacher
-from klaviyo_assets.decode.report import ReportDecoder
+from klaviyo_assets.decode.included_resources import Attacher
+from klaviyo_assets.decode.report_decoder import ReportDecoder
 from klaviyo_assets.extract import slice_query
 from klaviyo_assets.extract.included_reader import IncludedReader
 from klaviyo_assets.extract.metric_selection import MetricSelection
 from klaviyo_assets.extract.slice_reader import SliceReader
-from klaviyo_assets.extract.strategies import parent_groups, slicing
+from klaviyo_assets.extract.strategies import grouped_parents, slicing
 from klaviyo_assets.extract.strategies.incremental import IncrementalStrategy
 from klaviyo_assets.extract.strategies.parent_windows import ParentWindowsStrategy
 from klaviyo_assets.extract.strategies.per_parent import PerParentStrategy
@@ -256,12 +256,16 @@ FAULTS: Sequence[Fault] = (
     ),
     Fault(
         "coupon codes that are assigned not read again",
-        (Edit(parent_groups, "live_states", "if state not in groups.final", 'if state not in (*groups.final, "UNASSIGNED", "ASSIGNED_TO_PROFILE")'),),
+        (
+            Edit(
+                grouped_parents, "live_states", "if state not in groups.final", 'if state not in (*groups.final, "UNASSIGNED", "ASSIGNED_TO_PROFILE")'
+            ),
+        ),
         ("coupon_codes",),
     ),
     Fault(
         "used coupon codes never read again",
-        (Edit(parent_groups, "due_parents", "or context.now - read_at[id_] >= groups_of(entry).complete_after", ""),),
+        (Edit(grouped_parents, "due_parents", "or context.now - read_at[id_] >= groups_of(entry).complete_after", ""),),
         ("coupon_codes",),
     ),
     Fault(

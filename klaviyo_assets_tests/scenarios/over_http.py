@@ -16,7 +16,7 @@ from duckdb import DuckDBPyConnection
 
 from klaviyo_assets.api.auth import parse_api_key
 from klaviyo_assets.api.client import KlaviyoClient
-from klaviyo_assets.api.errors import ConnectionFailed
+from klaviyo_assets.api.klaviyo_errors import ConnectionFailed
 from klaviyo_assets.api.options import ClientSettings
 from klaviyo_assets.audit.audit import request_rereads
 from klaviyo_assets.audit.store import AuditStore

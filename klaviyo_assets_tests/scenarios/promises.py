@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 from klaviyo_assets.catalog.replication import Incremental, NewestFirst, PerParent
-from klaviyo_assets.extract.strategies.parent_groups import RESUMED_WITHIN, live_states
+from klaviyo_assets.extract.strategies.grouped_parents import RESUMED_WITHIN, live_states
 from klaviyo_assets.extract.strategies.proof import AT_LEAST
 from klaviyo_assets_tests.scenarios.history import History
 from klaviyo_assets_tests.scenarios.rows import micros, parent_of

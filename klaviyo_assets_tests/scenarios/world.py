@@ -23,7 +23,7 @@ import httpx
 from klaviyo_assets.api.auth import parse_api_key
 from klaviyo_assets.api.client import KlaviyoClient
 from klaviyo_assets.api.clock import ServerClock
-from klaviyo_assets.api.errors import ConnectionFailed
+from klaviyo_assets.api.klaviyo_errors import ConnectionFailed
 from klaviyo_assets.api.options import ClientSettings
 from klaviyo_assets.api.rate_limit.usage import SentRequest
 from klaviyo_assets.audit.audit import request_rereads
@@ -45,7 +45,7 @@ from klaviyo_assets.sandbox.state import begin
 from klaviyo_assets.sandbox.truth import true_records
 from klaviyo_assets.state.coverage import TimeWindow
 from klaviyo_assets.sync.runner import SyncRunner as LibrarySync
-from klaviyo_assets.warehouse.base import Capabilities, Warehouse
+from klaviyo_assets.warehouse.interface import Capabilities, Warehouse
 from klaviyo_assets_tests.scenarios.account_options import BASE, options_of
 from klaviyo_assets_tests.scenarios.auditing import MetricDay, audit
 from klaviyo_assets_tests.scenarios.report_rows import rows_of

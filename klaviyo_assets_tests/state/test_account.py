@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 from polars.testing import assert_frame_equal
 
-from klaviyo_assets.api.errors import RequestFailed
+from klaviyo_assets.api.klaviyo_errors import RequestFailed
 from klaviyo_assets.errors import AccountMismatch
 from klaviyo_assets.extract.options import SyncMode, SyncOptions
 from klaviyo_assets.sandbox.keys import RECOMMENDED_SCOPES_KEY, key_lacking

@@ -17,7 +17,7 @@ from polars.testing import assert_frame_equal
 
 from klaviyo_assets.api.auth import parse_api_key
 from klaviyo_assets.api.client import KlaviyoClient
-from klaviyo_assets.api.errors import RequestFailed
+from klaviyo_assets.api.klaviyo_errors import RequestFailed
 from klaviyo_assets.api.options import ClientSettings
 from klaviyo_assets.errors import AccountMismatch, FolderFailed, InvalidRange, StillLocked, SyncError
 from klaviyo_assets.extract.options import SyncMode, SyncOptions, parse_instant

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from klaviyo_assets.api.errors import KlaviyoError
+from klaviyo_assets.api.klaviyo_errors import KlaviyoError
 from klaviyo_assets.catalog.replication import PerParent
 from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.errors import InvalidRange, SyncError

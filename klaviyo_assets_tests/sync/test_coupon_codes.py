@@ -9,17 +9,17 @@ from typing import Any
 import pytest
 from polars.testing import assert_frame_equal
 
-from klaviyo_assets.api.errors import RequestFailed
+from klaviyo_assets.api.klaviyo_errors import RequestFailed
 from klaviyo_assets.catalog.endpoint import PageSize
 from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.catalog.types.coupon_codes import COUPON_CODES
 from klaviyo_assets.erasure.erase import DataSubject, Erasure
 from klaviyo_assets.extract import dividing
 from klaviyo_assets.extract.options import SyncMode, SyncOptions
-from klaviyo_assets.extract.strategies import parent_groups
+from klaviyo_assets.extract.strategies import grouped_parents
 from klaviyo_assets.load import group_rows
 from klaviyo_assets.sandbox.process import SandboxProcess
-from klaviyo_assets.sync.report import SyncReport
+from klaviyo_assets.sync.sync_report import SyncReport
 from klaviyo_assets.warehouse import LocalFile
 from klaviyo_assets_tests.accounts import query, small, sync, table, truth
 
@@ -164,7 +164,7 @@ def test_a_deleted_coupon_takes_its_codes_along(shop: SandboxProcess, warehouse:
 @pytest.mark.long
 def test_large_coupons_are_divided(shop: SandboxProcess, warehouse: LocalFile, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dividing, "PAGES_BEFORE", 3)
-    for module in (parent_groups, group_rows):
+    for module in (grouped_parents, group_rows):
         monkeypatch.setattr(module, "ROWS_PER_PART", 10)
     largest, _ = Counter(one["meta"]["coupon_id"] for one in shop.truth(NAME)).most_common(1)[0]
     for coupon in shop.truth("coupons"):
@@ -188,7 +188,7 @@ def test_large_coupons_are_divided(shop: SandboxProcess, warehouse: LocalFile, m
 def test_the_next_sync_reads_only_what_an_interrupted_one_has_not(
     shop: SandboxProcess, warehouse: LocalFile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in (parent_groups, group_rows):
+    for module in (grouped_parents, group_rows):
         monkeypatch.setattr(module, "ROWS_PER_PART", 10)
     first_sync(shop, warehouse)
     for mode in (SyncMode.full, SyncMode.incremental):
@@ -231,7 +231,7 @@ def test_what_was_read_long_before_is_read_again(shop: SandboxProcess, warehouse
     with pytest.raises(RequestFailed):
         sync(in_pages_of(2), shop, warehouse, max_retries=0, concurrency=2)
     shop.clear_faults()
-    shop.advance(parent_groups.RESUMED_WITHIN + timedelta(hours=1))
+    shop.advance(grouped_parents.RESUMED_WITHIN + timedelta(hours=1))
 
     report = sync(NAME, shop, warehouse)
 

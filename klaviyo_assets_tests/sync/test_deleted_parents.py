@@ -9,7 +9,7 @@ import dagster as dg
 import pytest
 from polars.testing import assert_frame_equal
 
-from klaviyo_assets.api.errors import NotFound, ServerFault
+from klaviyo_assets.api.klaviyo_errors import NotFound, ServerFault
 from klaviyo_assets.extract.options import SyncMode, SyncOptions
 from klaviyo_assets.materialization import materialization
 from klaviyo_assets.sandbox.process import SandboxProcess

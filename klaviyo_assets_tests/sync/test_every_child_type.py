@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from polars.testing import assert_frame_equal
 
-from klaviyo_assets.api.errors import RequestFailed
+from klaviyo_assets.api.klaviyo_errors import RequestFailed
 from klaviyo_assets.catalog import CATALOG
 from klaviyo_assets.catalog.endpoint import PageSize
 from klaviyo_assets.catalog.replication import PerParent

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from polars.testing import assert_frame_equal
 
-from klaviyo_assets.api.errors import EdgeBlocked, InvalidResponse, KlaviyoError, NotFound
+from klaviyo_assets.api.klaviyo_errors import EdgeBlocked, InvalidResponse, KlaviyoError, NotFound
 from klaviyo_assets.catalog import CATALOG
 from klaviyo_assets.decode import Page, PageDecoder
 from klaviyo_assets.decode.hosted import IncludedDecoder

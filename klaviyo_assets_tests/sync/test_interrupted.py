@@ -12,7 +12,7 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from klaviyo_assets.api.clock import ServerClock
-from klaviyo_assets.api.errors import RequestFailed
+from klaviyo_assets.api.klaviyo_errors import RequestFailed
 from klaviyo_assets.catalog import CATALOG
 from klaviyo_assets.sandbox.process import SandboxProcess
 from klaviyo_assets.state.coverage_store import WINDOW_START

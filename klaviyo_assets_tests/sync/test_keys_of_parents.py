@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from klaviyo_assets.api.errors import KlaviyoError
+from klaviyo_assets.api.klaviyo_errors import KlaviyoError
 from klaviyo_assets.catalog import CATALOG as KNOWN
 from klaviyo_assets.catalog.columns import record_id
 from klaviyo_assets.catalog.resource_type import Parent, ResourceType

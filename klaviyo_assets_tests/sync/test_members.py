@@ -7,11 +7,11 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
-from klaviyo_assets.api.errors import KlaviyoError
+from klaviyo_assets.api.klaviyo_errors import KlaviyoError
 from klaviyo_assets.extract.options import SyncMode, SyncOptions
 from klaviyo_assets.extract.strategies import proof
 from klaviyo_assets.sandbox.process import SandboxProcess
-from klaviyo_assets.sync.report import SyncReport
+from klaviyo_assets.sync.sync_report import SyncReport
 from klaviyo_assets.warehouse import LocalFile
 from klaviyo_assets_tests.accounts import in_small_pages, query, small, sync, table, truth
 

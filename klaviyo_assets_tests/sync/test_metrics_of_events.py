@@ -11,7 +11,7 @@ from klaviyo_assets.extract.metric_selection import MetricRules, UnknownMetric
 from klaviyo_assets.extract.options import SyncMode, SyncOptions
 from klaviyo_assets.sandbox.process import SandboxProcess
 from klaviyo_assets.state.coverage import TimeWindow
-from klaviyo_assets.sync.report import SyncReport
+from klaviyo_assets.sync.sync_report import SyncReport
 from klaviyo_assets.warehouse import LocalFile
 from klaviyo_assets_tests.accounts import query, sync
 

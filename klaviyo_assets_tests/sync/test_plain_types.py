@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from klaviyo_assets.api.errors import PlanGate
+from klaviyo_assets.api.klaviyo_errors import PlanGate
 from klaviyo_assets.sandbox.process import SandboxProcess
 from klaviyo_assets.warehouse import LocalFile
 from klaviyo_assets_tests.accounts import query, sync

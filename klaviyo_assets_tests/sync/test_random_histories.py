@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 from polars.testing import assert_frame_equal
 
-from klaviyo_assets.api.errors import KlaviyoError
+from klaviyo_assets.api.klaviyo_errors import KlaviyoError
 from klaviyo_assets.extract.options import SyncMode, SyncOptions
 from klaviyo_assets.sandbox.process import SandboxProcess
 from klaviyo_assets.staging import staging, writer

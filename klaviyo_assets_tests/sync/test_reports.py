@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from klaviyo_assets.api.errors import RateLimited
+from klaviyo_assets.api.klaviyo_errors import RateLimited
 from klaviyo_assets.api.rate_limit.daily import DailyLimitReached
 from klaviyo_assets.catalog import CATALOG
 from klaviyo_assets.catalog.endpoint import RateLimit
@@ -16,7 +16,7 @@ from klaviyo_assets.catalog.report_columns import groupings_of, statistics_of
 from klaviyo_assets.errors import InvalidRange, SyncError
 from klaviyo_assets.extract.options import SyncMode, SyncOptions, conversion_metrics
 from klaviyo_assets.sandbox.process import SandboxProcess
-from klaviyo_assets.sync.report import SyncReport
+from klaviyo_assets.sync.sync_report import SyncReport
 from klaviyo_assets.warehouse import LocalFile
 from klaviyo_assets_tests.accounts import query, small, sync
 

@@ -21,7 +21,7 @@ from klaviyo_assets.state.sync_log import SyncLogEntry
 from klaviyo_assets.sync import resume as module
 from klaviyo_assets.sync.resume import ResumeConditions, resume
 from klaviyo_assets.warehouse import LocalFile
-from klaviyo_assets.warehouse.base import WarehouseBusy, WarehouseError
+from klaviyo_assets.warehouse.interface import WarehouseBusy, WarehouseError
 from klaviyo_assets_tests.accounts import query
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)

@@ -12,7 +12,7 @@ from klaviyo_assets.catalog.replication import Incremental, Replication
 from klaviyo_assets.extract.options import SyncMode, SyncOptions
 from klaviyo_assets.extract.slices import Slice
 from klaviyo_assets.extract.strategies import IncrementalStrategy, strategy_for
-from klaviyo_assets.extract.strategies.base import Completion, PlanContext
+from klaviyo_assets.extract.strategies.strategy import Completion, PlanContext
 from klaviyo_assets.sandbox.process import SandboxProcess
 from klaviyo_assets.validation import InvalidDefinition
 from klaviyo_assets.warehouse import LocalFile

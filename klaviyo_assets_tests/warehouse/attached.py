@@ -8,7 +8,7 @@ from typing import Any, cast
 import duckdb
 from duckdb import DuckDBPyConnection
 
-from klaviyo_assets.warehouse.base import Capabilities, Warehouse
+from klaviyo_assets.warehouse.interface import Capabilities, Warehouse
 
 _REFUSED = ("rowid", "set data type")
 """Refused in statements: this warehouse has no row numbers and cannot change the type of a column."""

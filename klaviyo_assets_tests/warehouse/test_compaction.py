@@ -13,7 +13,7 @@ import pytest
 from dagster_duckdb import DuckDBResource
 
 from klaviyo_assets.warehouse import LocalFile, compaction
-from klaviyo_assets.warehouse.base import WarehouseError
+from klaviyo_assets.warehouse.interface import WarehouseError
 from klaviyo_assets_tests.accounts import local_file
 
 pytestmark = pytest.mark.duckdb

@@ -20,8 +20,8 @@ from klaviyo_assets.privacy.apply import rule_sets_for
 from klaviyo_assets.quality.inspector import inspecting
 from klaviyo_assets.sandbox.keys import ALL_SCOPES_KEY
 from klaviyo_assets.sandbox.process import SandboxProcess
-from klaviyo_assets.warehouse.base import Capabilities, Warehouse
 from klaviyo_assets.warehouse.factory import warehouse_from
+from klaviyo_assets.warehouse.interface import Capabilities, Warehouse
 from klaviyo_assets_tests.accounts import query, sync, table, truth
 from klaviyo_assets_tests.load.loads import Loads
 from klaviyo_assets_tests.load.test_reapply_rules import sync_with_rules

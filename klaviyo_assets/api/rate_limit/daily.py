@@ -14,7 +14,7 @@ from pathlib import Path
 from pyrate_limiter import InMemoryBucket, Rate, RateItem, SQLiteBucket
 
 from klaviyo_assets._internal import private_files
-from klaviyo_assets.api.errors import QuotaUsedUp, RequestFailed
+from klaviyo_assets.api.klaviyo_errors import QuotaUsedUp, RequestFailed
 from klaviyo_assets.api.waits import duration, not_before
 
 DAY_SECONDS = 86_400

@@ -1,27 +1,27 @@
 """The behavior of each kind of replication: what a sync reads, and how it treats rows that it did not return.
 
 One class per module: ``full_table``, ``included``, ``incremental``, ``newest_first``, ``per_parent``, ``parent_windows``,
-``parent_groups``, ``report``. ``base`` has
-the protocol, ``timed`` the base class of the strategies that read by time, ``slicing`` cuts time windows into slices, and ``proof`` decides which
-parents are compared. The names in ``__all__`` are public: with them, code from outside this package implements other strategies.
+``grouped_parents``, ``report``. ``strategy`` has the protocol, ``timed`` the base class of the strategies that read by time, ``slicing`` cuts time
+windows into slices, and ``proof`` decides which parents are compared. The names in ``__all__`` are public: with them, code from outside this
+package implements other strategies.
 """
 
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from klaviyo_assets.catalog.errors import CatalogError
+from klaviyo_assets.catalog.catalog_errors import CatalogError
 from klaviyo_assets.catalog.replication import FullTable, Included, Incremental, NewestFirst, PerParent, Report
 from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.extract.options import SyncMode
 from klaviyo_assets.extract.report_facts import ReportFacts
 from klaviyo_assets.extract.slices import ParentSlice, ReportSlice, Slice, SubsetSlice
-from klaviyo_assets.extract.strategies.base import Completion, PlanContext, Strategy
 from klaviyo_assets.extract.strategies.full_table import FullTableStrategy
 from klaviyo_assets.extract.strategies.included import IncludedStrategy
 from klaviyo_assets.extract.strategies.incremental import IncrementalStrategy
 from klaviyo_assets.extract.strategies.newest_first import NewestFirstStrategy
 from klaviyo_assets.extract.strategies.per_parent import PerParentStrategy, per_parent_strategy
 from klaviyo_assets.extract.strategies.report import ReportStrategy
+from klaviyo_assets.extract.strategies.strategy import Completion, PlanContext, Strategy
 
 __all__ = [
     "Completion",

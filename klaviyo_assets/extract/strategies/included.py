@@ -7,7 +7,7 @@ from datetime import datetime
 from klaviyo_assets.catalog.replication import Included
 from klaviyo_assets.extract.options import SyncMode, check_range
 from klaviyo_assets.extract.slices import SubsetSlice
-from klaviyo_assets.extract.strategies.base import Completion, PlanContext
+from klaviyo_assets.extract.strategies.strategy import Completion, PlanContext
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ from datetime import datetime, timedelta
 from klaviyo_assets.catalog.replication import Incremental
 from klaviyo_assets.extract.slices import Slice
 from klaviyo_assets.extract.strategies import slicing
-from klaviyo_assets.extract.strategies.base import LAG, PlanContext
 from klaviyo_assets.extract.strategies.slicing import FieldWindow
+from klaviyo_assets.extract.strategies.strategy import LAG, PlanContext
 from klaviyo_assets.extract.strategies.timed import TimedStrategy
 from klaviyo_assets.state.coverage import BEGINNING, TimeWindow, windows_to_read
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from klaviyo_assets.catalog.replication import NewestFirst
 from klaviyo_assets.extract.slices import Slice
 from klaviyo_assets.extract.strategies import slicing
-from klaviyo_assets.extract.strategies.base import LAG, PlanContext
 from klaviyo_assets.extract.strategies.slicing import FieldWindow
+from klaviyo_assets.extract.strategies.strategy import LAG, PlanContext
 from klaviyo_assets.extract.strategies.timed import TimedStrategy
 from klaviyo_assets.state.coverage import TimeWindow, windows_to_read
 

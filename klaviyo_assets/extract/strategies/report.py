@@ -21,7 +21,7 @@ from klaviyo_assets.catalog.resource_type import Subset
 from klaviyo_assets.extract.options import SyncMode, check_range
 from klaviyo_assets.extract.report_facts import ReportFacts
 from klaviyo_assets.extract.slices import ReportSlice
-from klaviyo_assets.extract.strategies.base import Completion, PlanContext
+from klaviyo_assets.extract.strategies.strategy import Completion, PlanContext
 from klaviyo_assets.state.coverage import CoverageRow, TimeWindow, minus
 
 DAYS_PER_REQUEST = 60

@@ -7,8 +7,8 @@ from datetime import datetime
 from klaviyo_assets.extract.options import SyncMode
 from klaviyo_assets.extract.slices import Slice
 from klaviyo_assets.extract.strategies import slicing
-from klaviyo_assets.extract.strategies.base import Completion, PlanContext
 from klaviyo_assets.extract.strategies.slicing import FieldWindow
+from klaviyo_assets.extract.strategies.strategy import Completion, PlanContext
 
 
 class TimedStrategy(ABC):

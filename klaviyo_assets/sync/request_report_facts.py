@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime
 import msgspec
 
 from klaviyo_assets.api.client import KlaviyoClient
-from klaviyo_assets.api.errors import AccessDenied, AccessRefused, ScopeMissing
+from klaviyo_assets.api.klaviyo_errors import AccessDenied, AccessRefused, ScopeMissing
 from klaviyo_assets.catalog import METRICS
 from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.catalog.types.mapped_metrics import MAPPED_METRICS

@@ -11,8 +11,8 @@ from duckdb import DuckDBPyConnection
 
 from klaviyo_assets.errors import NotOurs
 from klaviyo_assets.marts.definition import contents_of, definition_of, rules_of
-from klaviyo_assets.marts.errors import InvalidModel, ModelFailed
 from klaviyo_assets.marts.library import marts_schema
+from klaviyo_assets.marts.mart_errors import InvalidModel, ModelFailed
 from klaviyo_assets.marts.model import Model, Scope
 from klaviyo_assets.marts.results import Outcome
 from klaviyo_assets.marts.sources import CHANGED, Sources, group_of, is_changed

@@ -9,7 +9,7 @@ import pytest
 from klaviyo_assets.catalog import CATALOG
 from klaviyo_assets.catalog.resource_type import Subset
 from klaviyo_assets.decode import Page, PageDecoder
-from klaviyo_assets.decode.report import ReportDecoder
+from klaviyo_assets.decode.report_decoder import ReportDecoder
 from klaviyo_assets_tests.contract.digest import SOURCE
 
 FIRST, LAST = date(2026, 8, 28), date(2026, 8, 30)

@@ -18,7 +18,7 @@ from benchmarks.one_sync import KEY
 from benchmarks.table import table
 from klaviyo_assets.api.auth import parse_api_key
 from klaviyo_assets.api.client import KlaviyoClient
-from klaviyo_assets.api.options import ClientSettings
+from klaviyo_assets.api.client_settings import ClientSettings
 from klaviyo_assets.catalog import EVENTS
 from klaviyo_assets.sandbox.limits import RateLimitHeaders
 

@@ -10,12 +10,12 @@ from benchmarks.measuring import folder
 from benchmarks.table import table
 from klaviyo_assets.api.auth import parse_api_key
 from klaviyo_assets.api.client import KlaviyoClient
-from klaviyo_assets.api.options import ClientSettings
+from klaviyo_assets.api.client_settings import ClientSettings
 from klaviyo_assets.catalog import CATALOG
-from klaviyo_assets.extract.options import SyncOptions
+from klaviyo_assets.extract.sync_options import SyncOptions
 from klaviyo_assets.sandbox import ALL_SCOPES_KEY, SandboxOptions, SandboxProcess
-from klaviyo_assets.sync.runner import SyncRunner
 from klaviyo_assets.sync.sync_report import SyncReport
+from klaviyo_assets.sync.sync_runner import SyncRunner
 from klaviyo_assets.warehouse.local_file import LocalFile
 from klaviyo_assets.warehouse.tuning import CONNECTION_CONFIG
 

@@ -15,7 +15,7 @@ from benchmarks.mart_queries import QUESTIONS
 from benchmarks.measuring import cpu_seconds
 from benchmarks.shop_events import END, Shop
 from klaviyo_assets.marts.library import read_models
-from klaviyo_assets.marts.runner import MartRunner
+from klaviyo_assets.marts.mart_runner import MartRunner
 
 _TIMES = 2
 

@@ -15,13 +15,13 @@ from klaviyo_assets.api.klaviyo_errors import KlaviyoError
 from klaviyo_assets.api.rate_limit.daily import is_daily_limit
 from klaviyo_assets.api.scope_check import Access, access_from, assess
 from klaviyo_assets.audit.audit import request_rereads
-from klaviyo_assets.audit.store import AuditStore
+from klaviyo_assets.audit.audit_store import AuditStore
 from klaviyo_assets.audit_op import AuditExecution
 from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.config import SCHEDULE_TAG, KlaviyoSyncConfig, SyncMode
 from klaviyo_assets.errors import InvalidMode, InvalidRange, SyncAlreadyRunning, SyncError
 from klaviyo_assets.extract.feed import Feed
-from klaviyo_assets.extract.options import SyncOptions, conversion_metrics, parse_instant
+from klaviyo_assets.extract.sync_options import SyncOptions, conversion_metrics, parse_instant
 from klaviyo_assets.failures import EXPLAINED
 from klaviyo_assets.materialization import materialization
 from klaviyo_assets.partitions import EventPartitions
@@ -29,8 +29,8 @@ from klaviyo_assets.period_report import PeriodReport
 from klaviyo_assets.privacy.apply import FieldRuleSet
 from klaviyo_assets.resources import KlaviyoResource
 from klaviyo_assets.state.coverage import TimeWindow
-from klaviyo_assets.sync.runner import SyncRunner
 from klaviyo_assets.sync.sync_report import SyncReport
+from klaviyo_assets.sync.sync_runner import SyncRunner
 from klaviyo_assets.table_checks import TableChecks
 from klaviyo_assets.warehouse.interface import Warehouse, WarehouseError
 

@@ -13,7 +13,7 @@ from klaviyo_assets.catalog import CATALOG, Catalog
 from klaviyo_assets.code_version import code_version, with_options
 from klaviyo_assets.config import PARTITIONS_OF, RESOURCE_TYPE
 from klaviyo_assets.duckdb_resource import as_resource, catalog_of
-from klaviyo_assets.extract.options import parse_start_date
+from klaviyo_assets.extract.sync_options import parse_start_date
 from klaviyo_assets.io_manager import DATABASE_VARIABLES, KlaviyoFrameIOManager
 from klaviyo_assets.jobs import build_klaviyo_automation, build_publish_job
 from klaviyo_assets.launchpad import kept_out_of_launchpad

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from klaviyo_assets.api.scope_check import Access
+    from klaviyo_assets.audit.audit_tables import AuditRecord
     from klaviyo_assets.audit.compare import Difference
-    from klaviyo_assets.audit.tables import AuditRecord
     from klaviyo_assets.quality.drift import Drift
     from klaviyo_assets.quality.inspector import KeyFindings
 

@@ -9,7 +9,7 @@ import dagster as dg
 
 from klaviyo_assets.catalog import REVISION
 from klaviyo_assets.catalog.resource_type import ResourceType
-from klaviyo_assets.extract.options import fingerprint
+from klaviyo_assets.extract.sync_options import fingerprint
 from klaviyo_assets.resources import KlaviyoResource
 
 _LENGTH = 12

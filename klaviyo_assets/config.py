@@ -3,7 +3,7 @@
 import dagster as dg
 from pydantic import Field
 
-from klaviyo_assets.extract.options import SyncMode
+from klaviyo_assets.extract.sync_options import SyncMode
 
 __all__ = ["PARTITIONS_OF", "RESOURCE_TYPE", "SCHEDULE_TAG", "KlaviyoMartConfig", "KlaviyoSyncConfig", "SyncMode"]
 

@@ -11,10 +11,10 @@ import duckdb
 from dagster import ResourceDependency
 from pydantic import Field
 
+from klaviyo_assets.frames.input_selection import Selection
 from klaviyo_assets.frames.kinds import LAZY, frame, kind_of
 from klaviyo_assets.frames.lazy import Opened, lazy_frame
 from klaviyo_assets.frames.published import published_copy
-from klaviyo_assets.frames.selection import Selection
 from klaviyo_assets.resources import option_field
 from klaviyo_assets.run_log import in_the_log_of
 from klaviyo_assets.setting_names import worded_by

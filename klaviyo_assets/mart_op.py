@@ -16,8 +16,8 @@ from klaviyo_assets.event_batch import ROW_COUNT, log_materializations
 from klaviyo_assets.failures import EXPLAINED, failure, failure_of_types
 from klaviyo_assets.marts.library import Models
 from klaviyo_assets.marts.mart_errors import ModelSkipped
+from klaviyo_assets.marts.mart_runner import MartRunner
 from klaviyo_assets.marts.results import CheckResult, ModelResult
-from klaviyo_assets.marts.runner import MartRunner
 from klaviyo_assets.partitions import EventPartitions
 from klaviyo_assets.provenance import DATA_VERSION, InputVersions
 from klaviyo_assets.resources import KlaviyoResource

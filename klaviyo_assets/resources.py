@@ -12,9 +12,9 @@ import dagster as dg
 from pydantic import Field, PrivateAttr, field_serializer
 
 from klaviyo_assets._internal.option import Number
-from klaviyo_assets.api.options import ClientSettings
+from klaviyo_assets.api.client_settings import ClientSettings
 from klaviyo_assets.catalog import CATALOG, Catalog
-from klaviyo_assets.extract.options import parse_start_date
+from klaviyo_assets.extract.sync_options import parse_start_date
 from klaviyo_assets.setting_checks import check_metrics, check_plain_http
 from klaviyo_assets.settings import API_KEY_OPTION, OPTIONS, RESOURCE_OPTIONS, client_settings, options_for
 from klaviyo_assets.validation import InvalidDefinition

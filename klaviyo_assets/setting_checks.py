@@ -5,9 +5,9 @@ from collections.abc import Sequence
 
 from klaviyo_assets._internal.redaction import redact
 from klaviyo_assets.api.base_url import InvalidBaseUrl, PlainHttp, checked_base_url, without_user
-from klaviyo_assets.api.options import DEFAULT_BASE_URL, ClientSettings
+from klaviyo_assets.api.client_settings import DEFAULT_BASE_URL, ClientSettings
 from klaviyo_assets.errors import InvalidRange
-from klaviyo_assets.extract.options import conversion_metrics, parse_start_date
+from klaviyo_assets.extract.sync_options import conversion_metrics, parse_start_date
 from klaviyo_assets.state.periods import Grain, is_timezone
 from klaviyo_assets.warehouse.default_name import DEFAULT_SCHEMA, AmbiguousName, check_schema_name
 from klaviyo_assets.warehouse.memory_limit import MEMORY_LIMIT_WORDS, is_memory_limit

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Final
 
 from klaviyo_assets._internal.option import PREFIX, Names, Number, Option, Switch, Text, whole_number
-from klaviyo_assets.api.options import DEFAULT_BASE_URL, MIN_MAX_RESPONSE_BYTES, ClientSettings
+from klaviyo_assets.api.client_settings import DEFAULT_BASE_URL, MIN_MAX_RESPONSE_BYTES, ClientSettings
 from klaviyo_assets.catalog import CATALOG, Catalog
 from klaviyo_assets.errors import KlaviyoAssetsError
 from klaviyo_assets.setting_checks import (

@@ -15,19 +15,19 @@ from dagster_duckdb import DuckDBResource
 
 from klaviyo_assets.api.auth import parse_api_key
 from klaviyo_assets.api.client import KlaviyoClient
-from klaviyo_assets.api.options import ClientSettings
+from klaviyo_assets.api.client_settings import ClientSettings
 from klaviyo_assets.audit.audit import request_rereads
-from klaviyo_assets.audit.store import AuditStore
+from klaviyo_assets.audit.audit_store import AuditStore
 from klaviyo_assets.catalog import CATALOG
 from klaviyo_assets.catalog.endpoint import TIER_XL, PageSize
 from klaviyo_assets.catalog.resource_type import ResourceType, Subset
 from klaviyo_assets.decode import EXTRA, SYNCED_AT, PageDecoder
-from klaviyo_assets.extract.options import SyncMode, SyncOptions
+from klaviyo_assets.extract.sync_options import SyncMode, SyncOptions
 from klaviyo_assets.sandbox.keys import Keys
 from klaviyo_assets.sandbox.options import SandboxOptions
 from klaviyo_assets.sandbox.process import SandboxProcess
-from klaviyo_assets.sync.runner import SyncRunner
 from klaviyo_assets.sync.sync_report import SyncReport
+from klaviyo_assets.sync.sync_runner import SyncRunner
 from klaviyo_assets.warehouse import LocalFile
 from klaviyo_assets.warehouse.tuning import CONNECTION_CONFIG
 from klaviyo_assets_tests.event_columns import with_event_columns

@@ -14,16 +14,16 @@ from typing import Any
 
 from klaviyo_assets.api.auth import parse_api_key
 from klaviyo_assets.api.client import KlaviyoClient
-from klaviyo_assets.api.options import ClientSettings
+from klaviyo_assets.api.client_settings import ClientSettings
 from klaviyo_assets.catalog import CATALOG
 from klaviyo_assets.catalog.endpoint import PageSize
 from klaviyo_assets.extract import dividing
-from klaviyo_assets.extract.options import SyncOptions
+from klaviyo_assets.extract.sync_options import SyncOptions
 from klaviyo_assets.load.loader import Loader
 from klaviyo_assets.sandbox.keys import ALL_SCOPES_KEY
 from klaviyo_assets.staging import staging, writer
 from klaviyo_assets.staging.staging import Staging
-from klaviyo_assets.sync import runner as run
+from klaviyo_assets.sync import sync_runner as run
 from klaviyo_assets_tests.accounts import local_file
 
 LOADING, RECEIVED = "loading", "received"

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from klaviyo_assets.catalog import CATALOG
-from klaviyo_assets.extract.options import SyncMode, SyncOptions
+from klaviyo_assets.extract.sync_options import SyncMode, SyncOptions
 from klaviyo_assets.sandbox.process import SandboxProcess
 from klaviyo_assets.warehouse import LocalFile
 from klaviyo_assets.warehouse.factory import warehouse_from

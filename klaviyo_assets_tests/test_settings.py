@@ -9,7 +9,7 @@ from typing import get_type_hints
 import pytest
 
 from klaviyo_assets._internal.option import Number, Option
-from klaviyo_assets.api.options import ClientSettings
+from klaviyo_assets.api.client_settings import ClientSettings
 from klaviyo_assets.privacy.hashing import SALT_VARIABLE
 from klaviyo_assets.resources import KlaviyoResource
 from klaviyo_assets.settings import OPTIONS, RESOURCE_OPTIONS, InvalidSetting, Settings, client_settings, from_environment

@@ -13,6 +13,7 @@ import httpx
 import msgspec
 
 from klaviyo_assets.api.auth import ApiKey, named_origin, origin
+from klaviyo_assets.api.client_settings import ClientSettings
 from klaviyo_assets.api.clock import ServerClock
 from klaviyo_assets.api.klaviyo_errors import (
     BadRequest,
@@ -24,7 +25,6 @@ from klaviyo_assets.api.klaviyo_errors import (
     NotFound,
     ResponseTooLarge,
 )
-from klaviyo_assets.api.options import ClientSettings
 from klaviyo_assets.api.rate_limit.limiter import RateLimiter
 from klaviyo_assets.api.request_waits import RequestWait, RequestWaits, WaitReason
 from klaviyo_assets.api.response_memory import ResponseMemory, Share

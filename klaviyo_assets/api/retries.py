@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import tenacity
 
+from klaviyo_assets.api.client_settings import ClientSettings
 from klaviyo_assets.api.klaviyo_errors import RateLimited, RequestFailed
-from klaviyo_assets.api.options import ClientSettings
 from klaviyo_assets.api.rate_limit.limiter import RateLimiter
 from klaviyo_assets.api.request_waits import RequestWait
 

@@ -13,9 +13,9 @@ from klaviyo_assets._version import __version__
 from klaviyo_assets.api.auth import ApiKey, KlaviyoAuth
 from klaviyo_assets.api.base_url import InvalidBaseUrl, PlainHttp, checked_base_url, is_loopback, without_user
 from klaviyo_assets.api.blocked_hosts import blocked_address
+from klaviyo_assets.api.client_settings import DEFAULT_BASE_URL, ClientSettings
 from klaviyo_assets.api.klaviyo_errors import ConnectionFailed, InvalidNetworkSetting, InvalidResponse, ResponseTooLarge
 from klaviyo_assets.api.network import proxy_for, tls_context
-from klaviyo_assets.api.options import DEFAULT_BASE_URL, ClientSettings
 from klaviyo_assets.api.response_body import ACCEPTED_ENCODINGS, decompressed_size, received_body, whole
 from klaviyo_assets.api.response_memory import Share
 from klaviyo_assets.api.responses import set_redirect_aside

@@ -17,11 +17,11 @@ from klaviyo_assets.api.client import KlaviyoClient
 from klaviyo_assets.api.filters import compare
 from klaviyo_assets.api.klaviyo_errors import BadRequest, NotFound
 from klaviyo_assets.api.probe import probe, sync_clock
+from klaviyo_assets.audit.audit_store import FIELD, AuditStore
+from klaviyo_assets.audit.audit_tables import AuditRecord
 from klaviyo_assets.audit.compare import Counts, Difference, State, differences
 from klaviyo_assets.audit.event_counts import counts_by_day, years
 from klaviyo_assets.audit.occupied import occupied
-from klaviyo_assets.audit.store import FIELD, AuditStore
-from klaviyo_assets.audit.tables import AuditRecord
 from klaviyo_assets.catalog import EVENTS, METRICS
 from klaviyo_assets.catalog.resource_type import Subset
 from klaviyo_assets.decode import PageDecoder

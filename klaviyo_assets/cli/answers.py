@@ -11,7 +11,7 @@ from duckdb import DuckDBPyConnection
 
 from klaviyo_assets.cli.output import table
 from klaviyo_assets.marts.library import marts_schema, read_models
-from klaviyo_assets.marts.runner import MartRunner
+from klaviyo_assets.marts.mart_runner import MartRunner
 from klaviyo_assets.warehouse import LocalFile
 from klaviyo_assets.warehouse.default_name import DEFAULT_SCHEMA
 from klaviyo_assets.warehouse.sql import literal

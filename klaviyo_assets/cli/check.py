@@ -8,8 +8,8 @@ from collections.abc import Collection, Sequence
 from klaviyo_assets._internal.machine_folder import limits_folder
 from klaviyo_assets.api.auth import ApiKey, ApiKeyWarning, parse_api_key
 from klaviyo_assets.api.client import KlaviyoClient
+from klaviyo_assets.api.client_settings import ClientSettings
 from klaviyo_assets.api.klaviyo_errors import ApiKeyError
-from klaviyo_assets.api.options import ClientSettings
 from klaviyo_assets.api.scope_check import Access, Verdict, assess
 from klaviyo_assets.catalog import CATALOG
 from klaviyo_assets.catalog.hosting import columns_of_include, optional_includes

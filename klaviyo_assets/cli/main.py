@@ -106,7 +106,7 @@ def _demo(options: argparse.Namespace) -> int:
 
 
 def _erase(options: argparse.Namespace) -> int:
-    from klaviyo_assets.cli.erase import erase
+    from klaviyo_assets.cli.erase_command import erase
 
     catalog = CATALOG
     if options.catalog:

@@ -12,8 +12,8 @@ from pydantic import BaseModel
 from klaviyo_assets.catalog import CATALOG, Catalog
 from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.component.fields import API_KEY, DATABASE, PARTITIONS, PUBLISH, RETRY_POLICY, SCHEDULES, PublishedFiles, default, option
+from klaviyo_assets.component.json_schema import with_schema
 from klaviyo_assets.component.scaffolder import KlaviyoScaffolder
-from klaviyo_assets.component.schema import with_schema
 from klaviyo_assets.partitions import EventPartitions
 from klaviyo_assets.schedules import KlaviyoSchedules
 from klaviyo_assets.settings import OPTIONS, RESOURCE_OPTIONS
@@ -135,7 +135,7 @@ class KlaviyoComponent(dg.Component, dg.Resolvable):
             InvalidDefinition: A ``ValueError``: if a value that is known when code is loaded cannot be used.
         """
         from klaviyo_assets.build import build_klaviyo_definitions
-        from klaviyo_assets.component.translator import ComponentTranslator
+        from klaviyo_assets.component.component_translator import ComponentTranslator
         from klaviyo_assets.publish.target import PublishTarget
         from klaviyo_assets.resources import KlaviyoResource
 

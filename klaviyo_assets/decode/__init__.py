@@ -1,6 +1,6 @@
 """Decodes page bytes to typed Polars frames, as the catalog defines them. No I/O."""
 
 from klaviyo_assets.decode.page import Page, PageDecoder, frame_of
-from klaviyo_assets.decode.schema import EXTRA, ODD_TEXT, RELATIONSHIP, SYNCED_AT, frame_schema
+from klaviyo_assets.decode.polars_schema import EXTRA, ODD_TEXT, RELATIONSHIP, SYNCED_AT, frame_schema
 
 __all__ = ["EXTRA", "ODD_TEXT", "RELATIONSHIP", "SYNCED_AT", "Page", "PageDecoder", "frame_of", "frame_schema"]

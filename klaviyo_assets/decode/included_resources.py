@@ -14,7 +14,7 @@ from msgspec import UNSET, Raw, UnsetType
 
 from klaviyo_assets.catalog.columns import INCLUDED, Column, ColumnType
 from klaviyo_assets.catalog.resource_type import ResourceType
-from klaviyo_assets.decode.schema import dtype
+from klaviyo_assets.decode.polars_schema import dtype
 
 Attached = dict[str, list[Raw | None]]
 """By relationship, in its order: the ``relationships`` member of each resource that a record names; None for a resource that was not included."""

@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 from msgspec import Raw
 
-from klaviyo_assets.decode.schema import ODD_TEXT
+from klaviyo_assets.decode.polars_schema import ODD_TEXT
 
 _TOKEN = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|-?(?:NaN|Infinity)|[\[\]{}]', re.DOTALL)
 """Tokens of JSON, without recursion: strings (so their content is skipped), brackets, and words that are not valid JSON."""

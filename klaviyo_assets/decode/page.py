@@ -16,8 +16,8 @@ from klaviyo_assets.catalog.columns import INCLUDED, WITHIN, Column, ColumnType
 from klaviyo_assets.catalog.resource_type import ResourceType, Subset
 from klaviyo_assets.decode.included_resources import Attacher, places_of, series_reader
 from klaviyo_assets.decode.malformed import UnreadablePage, keep_originals, position, repair_all, repair_surrogates, repaired
+from klaviyo_assets.decode.polars_schema import EXTRA, INSTANT, SYNCED_AT, dtype
 from klaviyo_assets.decode.records import Document, RecordDecoder
-from klaviyo_assets.decode.schema import EXTRA, INSTANT, SYNCED_AT, dtype
 from klaviyo_assets.decode.timestamps import dates, instants, parse_instant
 from klaviyo_assets.decode.within import readers_within
 

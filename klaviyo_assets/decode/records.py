@@ -16,7 +16,7 @@ from msgspec import UNSET, Raw, UnsetType
 from klaviyo_assets.catalog.columns import Column, ColumnType
 from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.decode.malformed import UnreadablePage
-from klaviyo_assets.decode.schema import RECORD, RELATIONSHIP, extra_name
+from klaviyo_assets.decode.polars_schema import RECORD, RELATIONSHIP, extra_name
 from klaviyo_assets.decode.structs import STRICT, Group, Links, StrictDecoder, ToMany, ToOne, Unmapped, has_ids, python_name
 
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")

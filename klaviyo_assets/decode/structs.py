@@ -14,7 +14,7 @@ from msgspec import UNSET, Raw, UnsetType
 
 from klaviyo_assets.catalog.columns import INCLUDED, Column, ColumnType
 from klaviyo_assets.catalog.resource_type import ResourceType
-from klaviyo_assets.decode.schema import RELATIONSHIP, extra_name
+from klaviyo_assets.decode.polars_schema import RELATIONSHIP, extra_name
 
 _INT64 = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 

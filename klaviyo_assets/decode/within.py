@@ -14,7 +14,7 @@ import polars as pl
 
 from klaviyo_assets.catalog.columns import EACH, FIRST, WITHIN, Column, ColumnType
 from klaviyo_assets.catalog.resource_type import ResourceType
-from klaviyo_assets.decode.schema import dtype
+from klaviyo_assets.decode.polars_schema import dtype
 from klaviyo_assets.decode.structs import STRICT
 from klaviyo_assets.decode.timestamps import instants
 

@@ -4,9 +4,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from klaviyo_assets.extract.metric_selection import is_divided
-from klaviyo_assets.extract.options import SyncMode
 from klaviyo_assets.extract.slices import AnySlice, ReportSlice, Slice
 from klaviyo_assets.extract.strategies.strategy import PlanContext, Strategy
+from klaviyo_assets.extract.sync_options import SyncMode
 from klaviyo_assets.state.coverage import CoverageRow
 
 

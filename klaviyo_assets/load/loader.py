@@ -17,7 +17,7 @@ from klaviyo_assets.load.clock_repair import undo_future_dates
 from klaviyo_assets.load.deletions import Deletions, Key
 from klaviyo_assets.load.lost_rows import LostRows
 from klaviyo_assets.load.metric_views import MetricViews
-from klaviyo_assets.load.null_rates import NullRateRecorder
+from klaviyo_assets.load.null_rate_recorder import NullRateRecorder
 from klaviyo_assets.load.parents_ending import ParentsEnding
 from klaviyo_assets.load.period_recorder import PeriodRecorder
 from klaviyo_assets.load.reapply_rules import StoredRules

@@ -21,7 +21,7 @@ from klaviyo_assets.load.property_profile import MetricProfile, note_frame
 from klaviyo_assets.load.row_ranges import row_ranges
 from klaviyo_assets.load.staged_properties import Found, StagedProperties
 from klaviyo_assets.load.tables import Tables
-from klaviyo_assets.state.metric_properties import MetricView, MetricViewNames, Properties, Property
+from klaviyo_assets.state.metric_view_names import MetricView, MetricViewNames, Properties, Property
 from klaviyo_assets.warehouse.ddl import table_exists
 from klaviyo_assets.warehouse.interface import Warehouse
 from klaviyo_assets.warehouse.sql import literal, quoted

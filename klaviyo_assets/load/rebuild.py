@@ -8,7 +8,7 @@ from duckdb import DuckDBPyConnection
 
 from klaviyo_assets.decode import SYNCED_AT
 from klaviyo_assets.load.foreign_objects import foreign_columns, has_indexes, insert_keeping
-from klaviyo_assets.load.null_rates import NullRateRecorder
+from klaviyo_assets.load.null_rate_recorder import NullRateRecorder
 from klaviyo_assets.load.row_counts import Counts
 from klaviyo_assets.load.row_ranges import RowRange, row_ranges, transactions_of
 from klaviyo_assets.load.tables import DELETED_AT, Tables

@@ -14,17 +14,17 @@ from klaviyo_assets.load.migrations.change_type import collect_unconvertible, co
 from klaviyo_assets.load.migrations.fill_within import fill_within
 from klaviyo_assets.load.migrations.promote_extra import move_from_extra
 from klaviyo_assets.load.row_places import RowPlaces
+from klaviyo_assets.state.bookkeeping_store import Store
 from klaviyo_assets.state.changed_periods import ChangedPeriods
 from klaviyo_assets.state.computed_columns import ComputedColumns
 from klaviyo_assets.state.coverage_store import CoverageStore
 from klaviyo_assets.state.erasures import Erasures
 from klaviyo_assets.state.field_rule_log import FieldRuleLog
 from klaviyo_assets.state.layout_migration import LayoutMigration
-from klaviyo_assets.state.metric_properties import MetricViewNames, Properties
+from klaviyo_assets.state.metric_view_names import MetricViewNames, Properties
 from klaviyo_assets.state.null_rate_log import NullRateLog
 from klaviyo_assets.state.requested_rereads import Rereads
 from klaviyo_assets.state.schema_version import SchemaVersion
-from klaviyo_assets.state.store import Store
 from klaviyo_assets.state.sync_log import SyncLog
 from klaviyo_assets.state.tombstones import Tombstones
 from klaviyo_assets.state.unanswered import Unanswered

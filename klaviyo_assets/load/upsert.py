@@ -19,7 +19,7 @@ from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.decode import EXTRA, SYNCED_AT
 from klaviyo_assets.load.computed import with_computed
 from klaviyo_assets.load.foreign_objects import foreign_columns, insert_keeping
-from klaviyo_assets.load.null_rates import NullRateRecorder
+from klaviyo_assets.load.null_rate_recorder import NullRateRecorder
 from klaviyo_assets.load.tables import DELETED_AT
 from klaviyo_assets.warehouse.sql import key_columns, key_value, keys_equal, literal, quoted
 

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import ClassVar
 
 from klaviyo_assets.marts.model import Scope
-from klaviyo_assets.state.store import Store
+from klaviyo_assets.state.bookkeeping_store import Store
 from klaviyo_assets.warehouse.ddl import INSTANT, Columns
 
 

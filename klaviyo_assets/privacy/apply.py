@@ -10,7 +10,7 @@ from typing import Any
 import polars as pl
 
 from klaviyo_assets.catalog import CATALOG, Catalog
-from klaviyo_assets.decode.schema import ODD_TEXT, RECORD
+from klaviyo_assets.decode.polars_schema import ODD_TEXT, RECORD
 from klaviyo_assets.decode.within import JsonColumnReader, readers_within, with_values_within
 from klaviyo_assets.privacy.hashing import SALT_VARIABLE, SHORTEST_SALT, Kind, Salt, is_hash, salt_of_environment
 from klaviyo_assets.privacy.json_edit import Change, ObjectOnly, Remove, Tree, splice
@@ -57,7 +57,7 @@ class FieldRuleSet:
         """Return the frame with the rules applied to whichever of their columns it has.
 
         Args:
-            frame: Columns as in :func:`klaviyo_assets.decode.frame_schema`.
+            frame: Columns as in :func:`klaviyo_assets.decode.polars_schema.frame_schema`.
             again: True if some values may be hashed already; these do not change.
         """
         for rule in self.rules:

@@ -11,10 +11,10 @@ from typing import ClassVar
 import polars as pl
 
 from klaviyo_assets._internal.instants import from_microseconds, from_seconds
+from klaviyo_assets.state.bookkeeping_store import Store
 from klaviyo_assets.state.coverage import TimeWindow
 from klaviyo_assets.state.days import joined
 from klaviyo_assets.state.periods import SECONDS_OF_A_QUARTER, is_plausible
-from klaviyo_assets.state.store import Store
 from klaviyo_assets.state.sync_log import SyncLog
 from klaviyo_assets.warehouse.ddl import INSTANT, Columns
 from klaviyo_assets.warehouse.sql import quoted

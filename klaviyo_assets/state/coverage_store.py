@@ -6,8 +6,8 @@ from typing import ClassVar
 
 import polars as pl
 
+from klaviyo_assets.state.bookkeeping_store import Store
 from klaviyo_assets.state.coverage import BEGINNING, CoverageRow, merged
-from klaviyo_assets.state.store import Store
 from klaviyo_assets.warehouse.ddl import INSTANT, Columns
 from klaviyo_assets.warehouse.sql import literal
 

@@ -5,7 +5,7 @@ from typing import ClassVar
 
 from klaviyo_assets.privacy.apply import AppliedRule
 from klaviyo_assets.privacy.rules import Action
-from klaviyo_assets.state.store import Store
+from klaviyo_assets.state.bookkeeping_store import Store
 from klaviyo_assets.warehouse.ddl import Columns
 
 

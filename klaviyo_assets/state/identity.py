@@ -19,8 +19,8 @@ from klaviyo_assets._internal import cancellation, private_files
 from klaviyo_assets._internal.redaction import redact
 from klaviyo_assets.api.auth import ApiKey
 from klaviyo_assets.api.client import KlaviyoClient
+from klaviyo_assets.api.client_settings import DEFAULT_BASE_URL
 from klaviyo_assets.api.klaviyo_errors import KlaviyoError, PlanGate, ScopeMissing
-from klaviyo_assets.api.options import DEFAULT_BASE_URL
 from klaviyo_assets.catalog import ACCOUNTS
 from klaviyo_assets.decode import PageDecoder
 from klaviyo_assets.errors import SyncError

@@ -10,9 +10,9 @@ from datetime import datetime
 from typing import ClassVar
 
 from klaviyo_assets._internal.instants import from_microseconds
+from klaviyo_assets.state.bookkeeping_store import Store
 from klaviyo_assets.state.coverage import TimeWindow
 from klaviyo_assets.state.days import joined
-from klaviyo_assets.state.store import Store
 from klaviyo_assets.warehouse.ddl import INSTANT, Columns
 
 

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from klaviyo_assets._version import __version__
 from klaviyo_assets.errors import NewerLayout
-from klaviyo_assets.state.store import Store
+from klaviyo_assets.state.bookkeeping_store import Store
 from klaviyo_assets.warehouse.ddl import Columns, SchemaColumns
 
 LAYOUT = 2

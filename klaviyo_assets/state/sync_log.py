@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from duckdb import DuckDBPyConnection
 
-from klaviyo_assets.state.store import Store
+from klaviyo_assets.state.bookkeeping_store import Store
 from klaviyo_assets.state.table_fingerprint import TableState
 from klaviyo_assets.warehouse.ddl import INSTANT, Columns, has_column
 from klaviyo_assets.warehouse.sql import literal

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import polars as pl
 
-from klaviyo_assets.state.store import Store
+from klaviyo_assets.state.bookkeeping_store import Store
 from klaviyo_assets.warehouse.ddl import INSTANT, Columns
 
 

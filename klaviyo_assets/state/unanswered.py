@@ -4,7 +4,7 @@ from collections.abc import Collection
 from datetime import datetime, timedelta
 from typing import ClassVar
 
-from klaviyo_assets.state.store import Store
+from klaviyo_assets.state.bookkeeping_store import Store
 from klaviyo_assets.state.tombstones import id_hash
 from klaviyo_assets.warehouse.ddl import INSTANT, Columns
 

@@ -10,10 +10,10 @@ from klaviyo_assets.decode import Page
 from klaviyo_assets.extract.fetch_state import FetchState
 from klaviyo_assets.extract.included_reader import IncludedReader
 from klaviyo_assets.extract.lookup import look_up
-from klaviyo_assets.extract.options import check_range
 from klaviyo_assets.extract.report_facts import ReportFacts
 from klaviyo_assets.extract.slices import AnySlice, ReportSlice
 from klaviyo_assets.extract.strategies.strategy import LAG, Completion
+from klaviyo_assets.extract.sync_options import check_range
 from klaviyo_assets.load.batch import Batch
 from klaviyo_assets.load.deletions import Key
 from klaviyo_assets.load.divide import load_and_finish, load_divided

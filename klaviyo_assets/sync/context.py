@@ -10,9 +10,9 @@ from klaviyo_assets.api.client import KlaviyoClient
 from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.extract.feed import Feed
 from klaviyo_assets.extract.metric_selection import EVERY_METRIC, MetricSelection
-from klaviyo_assets.extract.options import SyncOptions
 from klaviyo_assets.extract.strategies import Strategy, strategy_for
 from klaviyo_assets.extract.strategies.strategy import Completion
+from klaviyo_assets.extract.sync_options import SyncOptions
 from klaviyo_assets.load.loader import Loader
 from klaviyo_assets.state.sync_log import SyncLogEntry
 

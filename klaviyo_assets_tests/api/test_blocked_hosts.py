@@ -9,8 +9,8 @@ import pytest
 from klaviyo_assets.api.auth import ApiKey
 from klaviyo_assets.api.blocked_hosts import blocked_address
 from klaviyo_assets.api.client import KlaviyoClient
+from klaviyo_assets.api.client_settings import ClientSettings
 from klaviyo_assets.api.klaviyo_errors import ConnectionFailed
-from klaviyo_assets.api.options import ClientSettings
 from klaviyo_assets.api.probe import probe
 from klaviyo_assets_tests.api.client_helpers import KEY, LISTS
 

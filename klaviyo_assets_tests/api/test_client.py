@@ -14,6 +14,7 @@ import pytest
 from klaviyo_assets._version import __version__
 from klaviyo_assets.api.auth import ApiKey
 from klaviyo_assets.api.client import KlaviyoClient
+from klaviyo_assets.api.client_settings import ClientSettings
 from klaviyo_assets.api.klaviyo_errors import (
     BadRequest,
     ConnectionFailed,
@@ -26,7 +27,6 @@ from klaviyo_assets.api.klaviyo_errors import (
     RequestRefused,
     ServerFault,
 )
-from klaviyo_assets.api.options import ClientSettings
 from klaviyo_assets.decode import PageDecoder
 from klaviyo_assets_tests.api.client_helpers import HTML, KEY, LISTS, error_text, errors, page, read_lists
 from klaviyo_assets_tests.api.scripted import Reply, Scripted

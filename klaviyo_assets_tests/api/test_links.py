@@ -9,13 +9,13 @@ from hypothesis import strategies as st
 
 from klaviyo_assets.api.auth import ApiKey, origin
 from klaviyo_assets.api.client import KlaviyoClient
+from klaviyo_assets.api.client_settings import ClientSettings
 from klaviyo_assets.api.klaviyo_errors import (
     ForeignLink,
     InvalidResponse,
     KlaviyoError,
     RequestRefused,
 )
-from klaviyo_assets.api.options import ClientSettings
 from klaviyo_assets_tests.api.client_helpers import KEY, LISTS, RUN_AGAIN, error_text, page, read_lists
 from klaviyo_assets_tests.api.scripted import Reply, Scripted
 

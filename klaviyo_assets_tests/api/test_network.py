@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from klaviyo_assets.api.auth import ApiKey
 from klaviyo_assets.api.base_url import InvalidBaseUrl, checked_base_url, is_loopback
 from klaviyo_assets.api.client import KlaviyoClient
+from klaviyo_assets.api.client_settings import ClientSettings
 from klaviyo_assets.api.klaviyo_errors import InvalidNetworkSetting
 from klaviyo_assets.api.network import proxy_for, tls_context
-from klaviyo_assets.api.options import ClientSettings
 from klaviyo_assets.api.transport import HttpTransport
 from klaviyo_assets_tests.api.client_helpers import KEY, page, read_lists
 from klaviyo_assets_tests.api.scripted import Scripted, scripted_server

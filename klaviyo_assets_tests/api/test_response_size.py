@@ -10,8 +10,8 @@ import pytest
 
 from klaviyo_assets.api.auth import ApiKey
 from klaviyo_assets.api.client import KlaviyoClient
+from klaviyo_assets.api.client_settings import ClientSettings
 from klaviyo_assets.api.klaviyo_errors import ConnectionFailed, InvalidResponse, KlaviyoError, ResponseTooLarge, ServerFault
-from klaviyo_assets.api.options import ClientSettings
 from klaviyo_assets.catalog import EVENTS
 from klaviyo_assets.decode import PageDecoder
 from klaviyo_assets_tests.api.client_helpers import HTML, KEY, LISTS, error_text, page, read_lists

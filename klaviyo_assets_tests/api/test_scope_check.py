@@ -8,7 +8,7 @@ import pytest
 
 from klaviyo_assets.api.auth import ApiKey
 from klaviyo_assets.api.client import KlaviyoClient
-from klaviyo_assets.api.options import ClientSettings
+from klaviyo_assets.api.client_settings import ClientSettings
 from klaviyo_assets.api.scope_check import Access, Verdict, assess
 from klaviyo_assets.catalog import ACCOUNTS, CATALOG, REVIEWS, ResourceType
 from klaviyo_assets.catalog.columns import ColumnType

@@ -9,8 +9,8 @@ import pytest
 
 from klaviyo_assets.api.auth import ApiKey
 from klaviyo_assets.api.client import KlaviyoClient
+from klaviyo_assets.api.client_settings import ClientSettings
 from klaviyo_assets.api.klaviyo_errors import ApiKeyRejected, ResponseTooLarge
-from klaviyo_assets.api.options import ClientSettings
 from klaviyo_assets.decode import PageDecoder
 from klaviyo_assets.resources import KlaviyoResource
 from klaviyo_assets_tests.api.client_helpers import KEY, LISTS

@@ -10,7 +10,7 @@ from polars.testing import assert_frame_equal
 from klaviyo_assets import KlaviyoResource, build_klaviyo_definitions
 from klaviyo_assets.errors import SyncAlreadyRunning
 from klaviyo_assets.extract.fetcher import Fetcher
-from klaviyo_assets.extract.options import SyncMode, SyncOptions
+from klaviyo_assets.extract.sync_options import SyncMode, SyncOptions
 from klaviyo_assets.load.loader import Loader
 from klaviyo_assets.sandbox.keys import ALL_SCOPES_KEY
 from klaviyo_assets.sandbox.process import SandboxProcess

@@ -10,8 +10,8 @@ import pytest
 
 from klaviyo_assets.api.auth import parse_api_key
 from klaviyo_assets.api.client import KlaviyoClient
+from klaviyo_assets.api.client_settings import ClientSettings
 from klaviyo_assets.api.klaviyo_errors import InvalidResponse
-from klaviyo_assets.api.options import ClientSettings
 from klaviyo_assets.audit.event_counts import _decode, counts_by_day
 from klaviyo_assets.extract.metric_names import metric_names
 from klaviyo_assets.sandbox.keys import ALL_SCOPES_KEY

@@ -9,13 +9,13 @@ import pytest
 
 from klaviyo_assets.api.auth import parse_api_key
 from klaviyo_assets.api.client import KlaviyoClient
-from klaviyo_assets.api.options import ClientSettings
+from klaviyo_assets.api.client_settings import ClientSettings
 from klaviyo_assets.audit.audit import Audit
+from klaviyo_assets.audit.audit_store import AuditStore
+from klaviyo_assets.audit.audit_tables import AuditRecord
 from klaviyo_assets.audit.compare import Difference
-from klaviyo_assets.audit.store import AuditStore
-from klaviyo_assets.audit.tables import AuditRecord
 from klaviyo_assets.extract.metric_selection import MetricRules
-from klaviyo_assets.extract.options import SyncOptions
+from klaviyo_assets.extract.sync_options import SyncOptions
 from klaviyo_assets.sandbox.process import SandboxProcess
 from klaviyo_assets.warehouse import LocalFile
 from klaviyo_assets_tests.accounts import sync

@@ -10,7 +10,7 @@ import pytest
 
 from klaviyo_assets import InvalidDefinition, KlaviyoResource, KlaviyoTranslator, build_klaviyo_definitions
 from klaviyo_assets.marts.library import read_models
-from klaviyo_assets.marts.runner import MartRunner
+from klaviyo_assets.marts.mart_runner import MartRunner
 from klaviyo_assets_tests.accounts import local_file
 from klaviyo_assets_tests.marts.folders import write_model
 from klaviyo_assets_tests.marts.stored import KeptOpen, StoredAccount

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from klaviyo_assets.marts.library import read_models
-from klaviyo_assets.marts.runner import MartRunner
+from klaviyo_assets.marts.mart_runner import MartRunner
 from klaviyo_assets.publish.publisher import Publisher
 from klaviyo_assets.publish.target import PublishTarget
 from klaviyo_assets.state.sync_log import SyncLog, SyncLogEntry

@@ -17,7 +17,7 @@ from klaviyo_assets.api.klaviyo_errors import KlaviyoError
 from klaviyo_assets.cli.main import main
 from klaviyo_assets.erasure.subject import DataSubject
 from klaviyo_assets.errors import SyncError
-from klaviyo_assets.extract.options import SyncMode, SyncOptions
+from klaviyo_assets.extract.sync_options import SyncMode, SyncOptions
 from klaviyo_assets.privacy.hashing import Kind, Salt
 from klaviyo_assets.privacy.rules import FieldRules
 from klaviyo_assets.sandbox.process import SandboxProcess

@@ -12,7 +12,7 @@ from klaviyo_assets.catalog import CATALOG, Catalog
 from klaviyo_assets.catalog.columns import Column, ColumnType, attribute, parent_id, record_id, to_one
 from klaviyo_assets.catalog.replication import Replication
 from klaviyo_assets.catalog.resource_type import Parent, ResourceType
-from klaviyo_assets.cli.erase import erase as erase_in_python
+from klaviyo_assets.cli.erase_command import erase as erase_in_python
 from klaviyo_assets.erasure.erase import DataSubject, Erased, Erasure
 from klaviyo_assets.errors import SyncError
 from klaviyo_assets.privacy.hashing import Kind, Salt

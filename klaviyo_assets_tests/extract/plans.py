@@ -5,12 +5,12 @@ from datetime import UTC, datetime, timedelta
 
 from klaviyo_assets.catalog import CATALOG
 from klaviyo_assets.catalog.replication import FullTable, Incremental, NewestFirst
-from klaviyo_assets.extract.options import SyncMode, SyncOptions, range_field
 from klaviyo_assets.extract.plan import Plan, plan
 from klaviyo_assets.extract.slice_query import slice_parameters
 from klaviyo_assets.extract.slices import Slice
 from klaviyo_assets.extract.strategies import strategy_for
 from klaviyo_assets.extract.strategies.strategy import LAG, PlanContext
+from klaviyo_assets.extract.sync_options import SyncMode, SyncOptions, range_field
 from klaviyo_assets.state.coverage import CoverageRow, TimeWindow
 
 NOW = datetime(2026, 3, 10, 12, 0, 10, tzinfo=UTC)

@@ -19,11 +19,11 @@ from klaviyo_assets.api.klaviyo_errors import ResponseTooLarge
 from klaviyo_assets.catalog import CATALOG
 from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.extract.fetcher import Fetcher
-from klaviyo_assets.extract.options import SyncOptions
 from klaviyo_assets.extract.plan import plan
 from klaviyo_assets.extract.slices import Slice
 from klaviyo_assets.extract.strategies import strategy_for
 from klaviyo_assets.extract.strategies.strategy import LAG, PlanContext
+from klaviyo_assets.extract.sync_options import SyncOptions
 from klaviyo_assets.load.batch import Batch
 from klaviyo_assets.staging.manifest import new_manifest
 from klaviyo_assets.staging.staging import Staging

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 
 from klaviyo_assets.catalog import CATALOG, EVENTS, PROFILES, REVIEWS
 from klaviyo_assets.catalog.resource_type import ResourceType
-from klaviyo_assets.extract.options import SyncMode, SyncOptions, range_field
 from klaviyo_assets.extract.plan import plan
 from klaviyo_assets.extract.slice_query import slice_parameters
 from klaviyo_assets.extract.strategies import strategy_for
 from klaviyo_assets.extract.strategies.strategy import LAG, PlanContext, Strategy
+from klaviyo_assets.extract.sync_options import SyncMode, SyncOptions, range_field
 from klaviyo_assets.state.coverage import BEGINNING, CoverageRow
 from klaviyo_assets_tests.each import each
 from klaviyo_assets_tests.extract.plans import BY_TIME, DAY, HOUR, NOW, TOP, at, planned, range_request, row, windows

@@ -7,10 +7,10 @@ import pytest
 from klaviyo_assets.catalog import CATALOG, EVENTS
 from klaviyo_assets.catalog.replication import Incremental, NewestFirst
 from klaviyo_assets.errors import InvalidRange
-from klaviyo_assets.extract.options import SyncMode, SyncOptions
 from klaviyo_assets.extract.slice_query import slice_parameters
 from klaviyo_assets.extract.slices import SubsetSlice
 from klaviyo_assets.extract.strategies.strategy import LAG
+from klaviyo_assets.extract.sync_options import SyncMode, SyncOptions
 from klaviyo_assets.state.coverage import BEGINNING, TimeWindow, merged
 from klaviyo_assets_tests.accounts import COLLECTIONS
 from klaviyo_assets_tests.each import each

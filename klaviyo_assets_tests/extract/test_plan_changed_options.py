@@ -6,7 +6,7 @@ import pytest
 
 from klaviyo_assets.catalog import CATALOG, Include
 from klaviyo_assets.catalog.replication import Incremental, NewestFirst
-from klaviyo_assets.extract.options import SyncMode, SyncOptions, fingerprint
+from klaviyo_assets.extract.sync_options import SyncMode, SyncOptions, fingerprint
 from klaviyo_assets.state.coverage import BEGINNING, CoverageRow
 from klaviyo_assets_tests.accounts import COLLECTIONS
 from klaviyo_assets_tests.each import each

@@ -7,7 +7,7 @@ import pytest
 
 from klaviyo_assets.catalog import CATALOG
 from klaviyo_assets.errors import InvalidRange
-from klaviyo_assets.extract.options import SyncMode, SyncOptions, parse_instant, range_field
+from klaviyo_assets.extract.sync_options import SyncMode, SyncOptions, parse_instant, range_field
 from klaviyo_assets.state.coverage import BEGINNING, TimeWindow
 from klaviyo_assets_tests.each import each
 from klaviyo_assets_tests.extract.plans import BY_TIME, DAY, NOW, TOP, at, planned, queries, range_request, row, windows

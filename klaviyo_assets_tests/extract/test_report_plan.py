@@ -10,11 +10,11 @@ import pytest
 
 from klaviyo_assets.api.filters import any_of
 from klaviyo_assets.catalog import CATALOG
-from klaviyo_assets.extract.options import SyncMode, SyncOptions
 from klaviyo_assets.extract.report_facts import ReportFacts
 from klaviyo_assets.extract.slices import ReportSlice
 from klaviyo_assets.extract.strategies import strategy_for
 from klaviyo_assets.extract.strategies.strategy import LAG, PlanContext
+from klaviyo_assets.extract.sync_options import SyncMode, SyncOptions
 from klaviyo_assets.state.coverage import CoverageRow, merged
 
 BERLIN = ZoneInfo("Europe/Berlin")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
-from klaviyo_assets.extract.options import SyncMode
+from klaviyo_assets.extract.sync_options import SyncMode
 from klaviyo_assets.sandbox.process import SandboxProcess
 from klaviyo_assets.warehouse import LocalFile
 from klaviyo_assets_tests.accounts import in_small_pages, local_file, small, sync, with_parents

@@ -22,7 +22,7 @@ from klaviyo_assets.api.klaviyo_errors import (
     ServerFault,
 )
 from klaviyo_assets.catalog import CATALOG
-from klaviyo_assets.extract.options import SyncMode, SyncOptions
+from klaviyo_assets.extract.sync_options import SyncMode, SyncOptions
 from klaviyo_assets.sandbox.faults import FaultKind
 from klaviyo_assets.sandbox.process import SandboxProcess
 from klaviyo_assets.warehouse import LocalFile

@@ -8,9 +8,9 @@ from typing import Any
 import duckdb
 import pytest
 
+from klaviyo_assets.audit.audit_store import AuditStore
+from klaviyo_assets.audit.audit_tables import AuditRecord
 from klaviyo_assets.audit.compare import Difference, State
-from klaviyo_assets.audit.store import AuditStore
-from klaviyo_assets.audit.tables import AuditRecord
 from klaviyo_assets.erasure.erase import DataSubject, Erasure
 from klaviyo_assets_tests.accounts import query
 from klaviyo_assets_tests.load.loads import NOON, Loads

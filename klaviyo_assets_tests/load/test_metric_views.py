@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from klaviyo_assets.erasure.erase import Erasure
 from klaviyo_assets.erasure.subject import DataSubject
-from klaviyo_assets.extract.options import SyncMode, SyncOptions
+from klaviyo_assets.extract.sync_options import SyncMode, SyncOptions
 from klaviyo_assets.load.loader import Loader
 from klaviyo_assets.load.property_names import snake_case
 from klaviyo_assets.privacy.hashing import SALT_VARIABLE

@@ -13,19 +13,19 @@ import pytest
 
 from klaviyo_assets.api.auth import parse_api_key
 from klaviyo_assets.api.client import KlaviyoClient
+from klaviyo_assets.api.client_settings import ClientSettings
 from klaviyo_assets.api.klaviyo_errors import KlaviyoError
-from klaviyo_assets.api.options import ClientSettings
 from klaviyo_assets.catalog import CATALOG, Catalog
 from klaviyo_assets.decode import PageDecoder
-from klaviyo_assets.extract.options import SyncMode, SyncOptions
+from klaviyo_assets.extract.sync_options import SyncMode, SyncOptions
 from klaviyo_assets.privacy.apply import FieldRuleSet, rule_sets_for
 from klaviyo_assets.privacy.hashing import Kind, Salt
 from klaviyo_assets.privacy.rules import FieldRules, InvalidFieldRules, parse_rules
 from klaviyo_assets.sandbox.keys import ALL_SCOPES_KEY
 from klaviyo_assets.sandbox.process import SandboxProcess
 from klaviyo_assets.settings import InvalidSetting, from_environment
-from klaviyo_assets.sync.runner import SyncRunner
 from klaviyo_assets.sync.sync_report import SyncReport
+from klaviyo_assets.sync.sync_runner import SyncRunner
 from klaviyo_assets.warehouse import LocalFile
 from klaviyo_assets_tests.accounts import query, table, truth
 from klaviyo_assets_tests.event_columns import NAMES as EVENT_COLUMNS

@@ -20,7 +20,7 @@ from klaviyo_assets.load.batch import Batch
 from klaviyo_assets.load.divide import load_and_finish
 from klaviyo_assets.load.loader import Loader
 from klaviyo_assets.load.migrations import change_type, promote_extra
-from klaviyo_assets.load.null_rates import NullRateRecorder
+from klaviyo_assets.load.null_rate_recorder import NullRateRecorder
 from klaviyo_assets.load.row_ranges import RowRange, row_ranges, transactions_of
 from klaviyo_assets.load.tables import Tables
 from klaviyo_assets.privacy.apply import FieldRuleSet, rule_sets_for

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from klaviyo_assets.marts.library import marts_schema, read_models
+from klaviyo_assets.marts.mart_runner import MartRunner
 from klaviyo_assets.marts.results import ModelResult
-from klaviyo_assets.marts.runner import MartRunner
 from klaviyo_assets.warehouse import LocalFile
 from klaviyo_assets_tests.accounts import local_file
 from klaviyo_assets_tests.marts.small_shop import EVENTS, NOW, SCHEMA, Row, fill

@@ -14,9 +14,9 @@ from duckdb import DuckDBPyConnection
 from klaviyo_assets.catalog import CATALOG
 from klaviyo_assets.load.loader import Loader
 from klaviyo_assets.marts.library import Models, marts_schema
+from klaviyo_assets.marts.mart_runner import MartRunner
 from klaviyo_assets.marts.results import ModelResult
 from klaviyo_assets.marts.run_context import read_run_context
-from klaviyo_assets.marts.runner import MartRunner
 from klaviyo_assets.marts.sources import Sources
 from klaviyo_assets.state.sync_log import SyncLog, SyncLogEntry
 from klaviyo_assets.warehouse import LocalFile

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from klaviyo_assets.extract.options import SyncMode, SyncOptions
+from klaviyo_assets.extract.sync_options import SyncMode, SyncOptions
 from klaviyo_assets.marts.library import Models, read_models
 from klaviyo_assets.marts.results import ModelResult, Outcome
 from klaviyo_assets.sandbox.process import SandboxProcess

@@ -6,7 +6,7 @@ import pytest
 
 from klaviyo_assets.erasure.erase import DataSubject, Erasure, Found
 from klaviyo_assets.errors import SyncAlreadyRunning
-from klaviyo_assets.marts.runner import MartRunner
+from klaviyo_assets.marts.mart_runner import MartRunner
 from klaviyo_assets_tests.accounts import local_file
 from klaviyo_assets_tests.marts.folders import own_models, write_model
 from klaviyo_assets_tests.marts.stored import START, StoredAccount

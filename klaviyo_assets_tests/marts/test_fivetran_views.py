@@ -9,8 +9,8 @@ import duckdb
 import pytest
 
 from klaviyo_assets.marts.library import FIVETRAN, Models, read_models
+from klaviyo_assets.marts.mart_runner import MartRunner
 from klaviyo_assets.marts.results import ModelResult
-from klaviyo_assets.marts.runner import MartRunner
 from klaviyo_assets.warehouse import LocalFile
 from klaviyo_assets_tests.accounts import local_file
 from klaviyo_assets_tests.marts.conftest import select

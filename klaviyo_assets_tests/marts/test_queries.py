@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from klaviyo_assets.marts.library import read_models
-from klaviyo_assets.marts.runner import MartRunner
+from klaviyo_assets.marts.mart_runner import MartRunner
 from klaviyo_assets.warehouse import LocalFile
 from klaviyo_assets_tests.accounts import local_file, small, sync
 from klaviyo_assets_tests.marts.conftest import select

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from klaviyo_assets.marts.library import read_models
-from klaviyo_assets.marts.runner import MartRunner
+from klaviyo_assets.marts.mart_runner import MartRunner
 from klaviyo_assets_tests.accounts import local_file, small, sync
 from klaviyo_assets_tests.marts.conftest import select
 from klaviyo_assets_tests.marts.small_shop import SCHEMA

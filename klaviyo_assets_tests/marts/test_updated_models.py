@@ -7,8 +7,8 @@ import pytest
 
 from klaviyo_assets.marts import model_build
 from klaviyo_assets.marts.library import read_models
+from klaviyo_assets.marts.mart_runner import MartRunner
 from klaviyo_assets.marts.results import Outcome
-from klaviyo_assets.marts.runner import MartRunner
 from klaviyo_assets.state.sync_log import SyncLog
 from klaviyo_assets_tests.accounts import local_file
 from klaviyo_assets_tests.marts.small_shop import EVENTS, FM1, GMAIL, M1, NOW, SCHEMA, event, fill

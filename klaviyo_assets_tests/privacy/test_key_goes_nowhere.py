@@ -21,8 +21,8 @@ from klaviyo_assets import KlaviyoResource, build_klaviyo_definitions
 from klaviyo_assets._internal.redaction import without_key
 from klaviyo_assets.api.auth import ApiKey, KlaviyoAuth, parse_api_key
 from klaviyo_assets.api.client import KlaviyoClient
+from klaviyo_assets.api.client_settings import ClientSettings
 from klaviyo_assets.api.klaviyo_errors import ApiKeyMalformed, KlaviyoError, RequestFailed
-from klaviyo_assets.api.options import ClientSettings
 from klaviyo_assets.api.transport import HttpTransport
 from klaviyo_assets.catalog import CATALOG
 from klaviyo_assets.errors import SyncError

@@ -12,7 +12,7 @@ import pytest
 
 from klaviyo_assets.erasure.erase import Erasure
 from klaviyo_assets.erasure.subject import DataSubject
-from klaviyo_assets.extract.options import SyncMode, SyncOptions
+from klaviyo_assets.extract.sync_options import SyncMode, SyncOptions
 from klaviyo_assets.publish.publisher import Publisher
 from klaviyo_assets.publish.target import NotPublished, PublishTarget
 from klaviyo_assets.sandbox.process import SandboxProcess

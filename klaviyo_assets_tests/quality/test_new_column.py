@@ -9,7 +9,7 @@ import pytest
 
 from klaviyo_assets.catalog import CATALOG
 from klaviyo_assets.catalog.columns import WITHIN, ColumnType
-from klaviyo_assets.extract.options import SyncOptions
+from klaviyo_assets.extract.sync_options import SyncOptions
 from klaviyo_assets.load.loader import Loader
 from klaviyo_assets.load.tables import Tables
 from klaviyo_assets.sandbox.process import SandboxProcess

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from klaviyo_assets.catalog import CATALOG
-from klaviyo_assets.extract.options import SyncMode, SyncOptions
+from klaviyo_assets.extract.sync_options import SyncMode, SyncOptions
 from klaviyo_assets.quality.drift import Drift, Kind
 from klaviyo_assets.quality.inspector import inspecting
 from klaviyo_assets.sandbox.process import SandboxProcess

@@ -5,8 +5,8 @@ from datetime import date
 
 from klaviyo_assets.api.client import KlaviyoClient
 from klaviyo_assets.audit.audit import Audit
+from klaviyo_assets.audit.audit_store import AuditStore
 from klaviyo_assets.audit.compare import State
-from klaviyo_assets.audit.store import AuditStore
 from klaviyo_assets.warehouse.interface import Warehouse
 from klaviyo_assets_tests.scenarios.difference import Difference
 

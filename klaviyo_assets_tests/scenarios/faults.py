@@ -27,8 +27,8 @@ from klaviyo_assets.load.rebuild import Rebuild
 from klaviyo_assets.load.upsert import Upsert
 from klaviyo_assets.staging.manifest import Manifest
 from klaviyo_assets.state import coverage
-from klaviyo_assets.sync import children, completion, metrics, pipeline
-from klaviyo_assets.sync.runner import SyncRunner
+from klaviyo_assets.sync import children, completion, metric_resolution, pipeline
+from klaviyo_assets.sync.sync_runner import SyncRunner
 
 
 @dataclass(frozen=True)
@@ -225,7 +225,10 @@ FAULTS: Sequence[Fault] = (
         "rows of metrics that are not selected marked as deleted",
         (
             Edit(
-                metrics, "_condition", "if selection.included is not None:", "if True:\n        return 'true'\n    if selection.included is not None:"
+                metric_resolution,
+                "_condition",
+                "if selection.included is not None:",
+                "if True:\n        return 'true'\n    if selection.included is not None:",
             ),
         ),
         ("events",),

@@ -16,12 +16,12 @@ from duckdb import DuckDBPyConnection
 
 from klaviyo_assets.api.auth import parse_api_key
 from klaviyo_assets.api.client import KlaviyoClient
+from klaviyo_assets.api.client_settings import ClientSettings
 from klaviyo_assets.api.klaviyo_errors import ConnectionFailed
-from klaviyo_assets.api.options import ClientSettings
 from klaviyo_assets.audit.audit import request_rereads
-from klaviyo_assets.audit.store import AuditStore
+from klaviyo_assets.audit.audit_store import AuditStore
 from klaviyo_assets.catalog import CATALOG
-from klaviyo_assets.sync.runner import SyncRunner as LibrarySync
+from klaviyo_assets.sync.sync_runner import SyncRunner as LibrarySync
 from klaviyo_assets.warehouse.local_file import LocalFile
 from klaviyo_assets.warehouse.tuning import CONNECTION_CONFIG
 from klaviyo_assets_tests.forked_sandbox import ForkedSandbox

@@ -22,19 +22,19 @@ import httpx
 
 from klaviyo_assets.api.auth import parse_api_key
 from klaviyo_assets.api.client import KlaviyoClient
+from klaviyo_assets.api.client_settings import ClientSettings
 from klaviyo_assets.api.clock import ServerClock
 from klaviyo_assets.api.klaviyo_errors import ConnectionFailed
-from klaviyo_assets.api.options import ClientSettings
 from klaviyo_assets.api.rate_limit.usage import SentRequest
 from klaviyo_assets.audit.audit import request_rereads
-from klaviyo_assets.audit.store import AuditStore
+from klaviyo_assets.audit.audit_store import AuditStore
 from klaviyo_assets.catalog import CATALOG
 from klaviyo_assets.catalog.endpoint import PageSize, RateLimit
 from klaviyo_assets.catalog.replication import ReportWindows
 from klaviyo_assets.catalog.report_columns import groupings_of, statistics_of
 from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.extract.metric_selection import MetricRules
-from klaviyo_assets.extract.options import SyncMode, SyncOptions
+from klaviyo_assets.extract.sync_options import SyncMode, SyncOptions
 from klaviyo_assets.sandbox import instants
 from klaviyo_assets.sandbox.app import build_app
 from klaviyo_assets.sandbox.clock import Clock
@@ -44,7 +44,7 @@ from klaviyo_assets.sandbox.scripted import apply_change
 from klaviyo_assets.sandbox.state import begin
 from klaviyo_assets.sandbox.truth import true_records
 from klaviyo_assets.state.coverage import TimeWindow
-from klaviyo_assets.sync.runner import SyncRunner as LibrarySync
+from klaviyo_assets.sync.sync_runner import SyncRunner as LibrarySync
 from klaviyo_assets.warehouse.interface import Capabilities, Warehouse
 from klaviyo_assets_tests.scenarios.account_options import BASE, options_of
 from klaviyo_assets_tests.scenarios.auditing import MetricDay, audit
@@ -247,7 +247,7 @@ class InProcess:
             "klaviyo_assets.api.client.time": SimpleNamespace(monotonic=lambda: self._clock.now() / instants.SECOND),
             "klaviyo_assets._internal.machine_folder.tempfile": SimpleNamespace(gettempdir=lambda: folder),
             "klaviyo_assets.audit.audit.in_thread": _run_inline,
-            "klaviyo_assets.sync.runner.in_thread": _run_inline,
+            "klaviyo_assets.sync.sync_runner.in_thread": _run_inline,
             "klaviyo_assets.sync.pipeline.in_thread": _run_inline,
             "klaviyo_assets.sync.planning.in_thread": _run_inline,
             "klaviyo_assets.sync.missing_resources.in_thread": _run_inline,

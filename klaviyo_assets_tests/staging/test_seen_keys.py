@@ -8,7 +8,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from klaviyo_assets.extract.options import SyncMode, SyncOptions
+from klaviyo_assets.extract.sync_options import SyncMode, SyncOptions
 from klaviyo_assets.load.loader import Loader
 from klaviyo_assets.sandbox.process import SandboxProcess
 from klaviyo_assets.staging.seen_keys import keep_columns

@@ -8,7 +8,7 @@ from polars.testing import assert_frame_equal
 
 from klaviyo_assets.api.klaviyo_errors import RequestFailed
 from klaviyo_assets.errors import AccountMismatch
-from klaviyo_assets.extract.options import SyncMode, SyncOptions
+from klaviyo_assets.extract.sync_options import SyncMode, SyncOptions
 from klaviyo_assets.sandbox.keys import RECOMMENDED_SCOPES_KEY, key_lacking
 from klaviyo_assets.sandbox.process import SandboxProcess
 from klaviyo_assets.warehouse import LocalFile

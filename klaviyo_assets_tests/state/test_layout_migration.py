@@ -17,12 +17,12 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from klaviyo_assets.audit.audit_store import AuditStore
 from klaviyo_assets.audit.compare import State
-from klaviyo_assets.audit.store import AuditStore
 from klaviyo_assets.erasure.erase import Erasure
 from klaviyo_assets.erasure.subject import DataSubject
 from klaviyo_assets.errors import NotOurs
-from klaviyo_assets.extract.options import SyncOptions
+from klaviyo_assets.extract.sync_options import SyncOptions
 from klaviyo_assets.privacy.hashing import Salt
 from klaviyo_assets.sandbox.process import SandboxProcess
 from klaviyo_assets.state.layout_migration import LayoutMigration

@@ -17,10 +17,10 @@ from polars.testing import assert_frame_equal
 
 from klaviyo_assets.api.auth import parse_api_key
 from klaviyo_assets.api.client import KlaviyoClient
+from klaviyo_assets.api.client_settings import ClientSettings
 from klaviyo_assets.api.klaviyo_errors import RequestFailed
-from klaviyo_assets.api.options import ClientSettings
 from klaviyo_assets.errors import AccountMismatch, FolderFailed, InvalidRange, StillLocked, SyncError
-from klaviyo_assets.extract.options import SyncMode, SyncOptions, parse_instant
+from klaviyo_assets.extract.sync_options import SyncMode, SyncOptions, parse_instant
 from klaviyo_assets.load.batch import Batch
 from klaviyo_assets.load.loader import Loader
 from klaviyo_assets.sandbox.keys import ALL_SCOPES_KEY, RECOMMENDED_SCOPES_KEY
@@ -159,7 +159,7 @@ def test_staged_files_of_an_interrupted_sync_are_loaded_in_parts(
 
     with monkeypatch.context() as patched:
         patched.setattr(Loader, "load", counted)
-        patched.setattr("klaviyo_assets.sync.runner.plan_sync", fail)
+        patched.setattr("klaviyo_assets.sync.sync_runner.plan_sync", fail)
         with pytest.raises(RequestFailed):
             sync(in_small_pages("events"), sandbox, warehouse)
 

@@ -13,7 +13,7 @@ from klaviyo_assets import checks
 from klaviyo_assets.catalog import CATALOG
 from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.decode import PageDecoder
-from klaviyo_assets.extract.options import SyncMode, SyncOptions
+from klaviyo_assets.extract.sync_options import SyncMode, SyncOptions
 from klaviyo_assets.sandbox.process import SandboxProcess
 from klaviyo_assets.state.unanswered import ASKED_AGAIN_AFTER
 from klaviyo_assets.sync import missing_resources

@@ -15,8 +15,8 @@ from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.catalog.types.coupon_codes import COUPON_CODES
 from klaviyo_assets.erasure.erase import DataSubject, Erasure
 from klaviyo_assets.extract import dividing
-from klaviyo_assets.extract.options import SyncMode, SyncOptions
 from klaviyo_assets.extract.strategies import grouped_parents
+from klaviyo_assets.extract.sync_options import SyncMode, SyncOptions
 from klaviyo_assets.load import group_rows
 from klaviyo_assets.sandbox.process import SandboxProcess
 from klaviyo_assets.sync.sync_report import SyncReport

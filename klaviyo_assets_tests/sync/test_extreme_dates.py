@@ -8,7 +8,7 @@ from polars.testing import assert_frame_equal
 
 from klaviyo_assets.catalog import CATALOG
 from klaviyo_assets.catalog.replication import Incremental, NewestFirst
-from klaviyo_assets.extract.options import SyncMode, SyncOptions, range_field
+from klaviyo_assets.extract.sync_options import SyncMode, SyncOptions, range_field
 from klaviyo_assets.sandbox.process import SandboxProcess
 from klaviyo_assets.state.coverage import BEGINNING, TimeWindow
 from klaviyo_assets.warehouse import LocalFile

@@ -13,8 +13,8 @@ from klaviyo_assets.catalog.endpoint import PageSize
 from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.catalog.types.list_members import LIST_MEMBERS
 from klaviyo_assets.decode import Page
-from klaviyo_assets.extract.options import SyncMode, SyncOptions
 from klaviyo_assets.extract.page_sink import SliceId
+from klaviyo_assets.extract.sync_options import SyncMode, SyncOptions
 from klaviyo_assets.sandbox.process import SandboxProcess
 from klaviyo_assets.staging.staging import Staging
 from klaviyo_assets.warehouse import LocalFile

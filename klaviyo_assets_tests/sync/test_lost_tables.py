@@ -11,7 +11,7 @@ from polars.testing import assert_frame_equal
 from klaviyo_assets.catalog import CATALOG
 from klaviyo_assets.catalog.replication import FullTable
 from klaviyo_assets.errors import AccountMismatch, TableChanged
-from klaviyo_assets.extract.options import SyncMode, SyncOptions, range_field
+from klaviyo_assets.extract.sync_options import SyncMode, SyncOptions, range_field
 from klaviyo_assets.load.batch import Batch
 from klaviyo_assets.load.loader import Loader
 from klaviyo_assets.sandbox.process import SandboxProcess

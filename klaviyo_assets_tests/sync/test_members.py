@@ -8,8 +8,8 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from klaviyo_assets.api.klaviyo_errors import KlaviyoError
-from klaviyo_assets.extract.options import SyncMode, SyncOptions
 from klaviyo_assets.extract.strategies import proof
+from klaviyo_assets.extract.sync_options import SyncMode, SyncOptions
 from klaviyo_assets.sandbox.process import SandboxProcess
 from klaviyo_assets.sync.sync_report import SyncReport
 from klaviyo_assets.warehouse import LocalFile

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from klaviyo_assets.extract.metric_selection import MetricRules, UnknownMetric
-from klaviyo_assets.extract.options import SyncMode, SyncOptions
+from klaviyo_assets.extract.sync_options import SyncMode, SyncOptions
 from klaviyo_assets.sandbox.process import SandboxProcess
 from klaviyo_assets.state.coverage import TimeWindow
 from klaviyo_assets.sync.sync_report import SyncReport

@@ -8,7 +8,7 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from klaviyo_assets.api.klaviyo_errors import KlaviyoError
-from klaviyo_assets.extract.options import SyncMode, SyncOptions
+from klaviyo_assets.extract.sync_options import SyncMode, SyncOptions
 from klaviyo_assets.sandbox.process import SandboxProcess
 from klaviyo_assets.staging import staging, writer
 from klaviyo_assets.state.coverage import TimeWindow

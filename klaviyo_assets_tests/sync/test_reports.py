@@ -14,7 +14,7 @@ from klaviyo_assets.catalog import CATALOG
 from klaviyo_assets.catalog.endpoint import RateLimit
 from klaviyo_assets.catalog.report_columns import groupings_of, statistics_of
 from klaviyo_assets.errors import InvalidRange, SyncError
-from klaviyo_assets.extract.options import SyncMode, SyncOptions, conversion_metrics
+from klaviyo_assets.extract.sync_options import SyncMode, SyncOptions, conversion_metrics
 from klaviyo_assets.sandbox.process import SandboxProcess
 from klaviyo_assets.sync.sync_report import SyncReport
 from klaviyo_assets.warehouse import LocalFile

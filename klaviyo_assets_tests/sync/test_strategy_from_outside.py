@@ -9,10 +9,10 @@ import pytest
 from klaviyo_assets import build_klaviyo_assets
 from klaviyo_assets.catalog import CATALOG, CatalogError
 from klaviyo_assets.catalog.replication import Incremental, Replication
-from klaviyo_assets.extract.options import SyncMode, SyncOptions
 from klaviyo_assets.extract.slices import Slice
 from klaviyo_assets.extract.strategies import IncrementalStrategy, strategy_for
 from klaviyo_assets.extract.strategies.strategy import Completion, PlanContext
+from klaviyo_assets.extract.sync_options import SyncMode, SyncOptions
 from klaviyo_assets.sandbox.process import SandboxProcess
 from klaviyo_assets.validation import InvalidDefinition
 from klaviyo_assets.warehouse import LocalFile

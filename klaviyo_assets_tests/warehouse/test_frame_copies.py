@@ -12,7 +12,7 @@ import polars as pl
 import pytest
 from dagster_duckdb import DuckDBResource
 
-from klaviyo_assets.cli.erase import erase
+from klaviyo_assets.cli.erase_command import erase
 from klaviyo_assets.frames.lazy import lazy_frame
 from klaviyo_assets.io_manager import KlaviyoFrameIOManager
 from klaviyo_assets.sandbox.process import SandboxProcess

@@ -13,7 +13,7 @@ import klaviyo_assets
 from klaviyo_assets import CATALOG, KlaviyoResource, build_klaviyo_definitions
 from klaviyo_assets.catalog.columns import ColumnType
 from klaviyo_assets.erasure.erase import DataSubject, Erasure
-from klaviyo_assets.extract.options import SyncMode, SyncOptions
+from klaviyo_assets.extract.sync_options import SyncMode, SyncOptions
 from klaviyo_assets.load.loader import Loader
 from klaviyo_assets.load.tables import Tables
 from klaviyo_assets.privacy.apply import rule_sets_for

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from klaviyo_assets.cli.erase import erase
+from klaviyo_assets.cli.erase_command import erase
 from klaviyo_assets.sandbox.process import SandboxProcess
 from klaviyo_assets.warehouse import LocalFile, WarehouseError
 from klaviyo_assets_tests.accounts import local_file, sync

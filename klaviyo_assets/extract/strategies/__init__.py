@@ -12,7 +12,6 @@ from typing import Any
 from klaviyo_assets.catalog.catalog_errors import CatalogError
 from klaviyo_assets.catalog.replication import FullTable, Included, Incremental, NewestFirst, PerParent, Report
 from klaviyo_assets.catalog.resource_type import ResourceType
-from klaviyo_assets.extract.options import SyncMode
 from klaviyo_assets.extract.report_facts import ReportFacts
 from klaviyo_assets.extract.slices import ParentSlice, ReportSlice, Slice, SubsetSlice
 from klaviyo_assets.extract.strategies.full_table import FullTableStrategy
@@ -22,6 +21,7 @@ from klaviyo_assets.extract.strategies.newest_first import NewestFirstStrategy
 from klaviyo_assets.extract.strategies.per_parent import PerParentStrategy, per_parent_strategy
 from klaviyo_assets.extract.strategies.report import ReportStrategy
 from klaviyo_assets.extract.strategies.strategy import Completion, PlanContext, Strategy
+from klaviyo_assets.extract.sync_options import SyncMode
 
 __all__ = [
     "Completion",

@@ -8,9 +8,9 @@ from itertools import pairwise
 from klaviyo_assets.catalog.parent_groups import ParentGroups
 from klaviyo_assets.catalog.replication import PerParent
 from klaviyo_assets.catalog.resource_type import ResourceType
-from klaviyo_assets.extract.options import SyncMode, check_range
 from klaviyo_assets.extract.slices import ParentGroupSlice
 from klaviyo_assets.extract.strategies.strategy import Completion, PlanContext
+from klaviyo_assets.extract.sync_options import SyncMode, check_range
 from klaviyo_assets.state.child_parts import END, ChildPart
 from klaviyo_assets.state.coverage import BEGINNING, CoverageRow, TimeWindow
 from klaviyo_assets.state.parent_facts import ROWS_PER_PART

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from klaviyo_assets.catalog.replication import Included
-from klaviyo_assets.extract.options import SyncMode, check_range
 from klaviyo_assets.extract.slices import SubsetSlice
 from klaviyo_assets.extract.strategies.strategy import Completion, PlanContext
+from klaviyo_assets.extract.sync_options import SyncMode, check_range
 
 
 @dataclass(frozen=True)

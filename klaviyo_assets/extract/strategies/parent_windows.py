@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from klaviyo_assets.catalog.replication import PerParent
-from klaviyo_assets.extract.options import SyncMode, check_range
 from klaviyo_assets.extract.slices import Slice
 from klaviyo_assets.extract.strategies.proof import first_read_first, read_completely, windows_of
 from klaviyo_assets.extract.strategies.strategy import LAG, Completion, PlanContext
+from klaviyo_assets.extract.sync_options import SyncMode, check_range
 from klaviyo_assets.state.coverage import BEGINNING, TimeWindow
 
 

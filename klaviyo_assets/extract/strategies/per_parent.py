@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from klaviyo_assets.catalog.replication import PerParent
-from klaviyo_assets.extract.options import SyncMode, check_range
 from klaviyo_assets.extract.slices import ParentSlice
 from klaviyo_assets.extract.strategies.grouped_parents import ParentGroupsStrategy
 from klaviyo_assets.extract.strategies.parent_windows import ParentWindowsStrategy
 from klaviyo_assets.extract.strategies.strategy import Completion, PlanContext, Strategy
+from klaviyo_assets.extract.sync_options import SyncMode, check_range
 from klaviyo_assets.state.coverage import BEGINNING
 
 _VISIBLE_WITHIN = timedelta(hours=1)

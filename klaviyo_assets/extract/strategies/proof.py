@@ -9,8 +9,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from klaviyo_assets.extract.options import SyncMode
 from klaviyo_assets.extract.strategies.strategy import PlanContext
+from klaviyo_assets.extract.sync_options import SyncMode
 from klaviyo_assets.state.coverage import BEGINNING, CoverageRow, TimeWindow, windows_to_read
 from klaviyo_assets.state.parent_facts import RECENT, ParentFacts
 

@@ -18,10 +18,10 @@ from klaviyo_assets.api.filters import any_of
 from klaviyo_assets.catalog.replication import Report, ReportWindows
 from klaviyo_assets.catalog.report_columns import groupings_of, statistics_of
 from klaviyo_assets.catalog.resource_type import Subset
-from klaviyo_assets.extract.options import SyncMode, check_range
 from klaviyo_assets.extract.report_facts import ReportFacts
 from klaviyo_assets.extract.slices import ReportSlice
 from klaviyo_assets.extract.strategies.strategy import Completion, PlanContext
+from klaviyo_assets.extract.sync_options import SyncMode, check_range
 from klaviyo_assets.state.coverage import CoverageRow, TimeWindow, minus
 
 DAYS_PER_REQUEST = 60

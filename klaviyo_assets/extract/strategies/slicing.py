@@ -4,9 +4,9 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
 from klaviyo_assets.catalog.resource_type import ResourceType
-from klaviyo_assets.extract.options import check_range
 from klaviyo_assets.extract.slices import Slice
 from klaviyo_assets.extract.strategies.strategy import LAG, PlanContext
+from klaviyo_assets.extract.sync_options import check_range
 from klaviyo_assets.state.coverage import BEGINNING, USUAL_BEGINNING, CoverageRow, TimeWindow, windows_to_read
 
 _LONG = timedelta(days=30)

@@ -9,9 +9,9 @@ from typing import Protocol, runtime_checkable
 from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.extract.chain_position import UnfinishedChain
 from klaviyo_assets.extract.metric_selection import EVERY_METRIC, MetricSelection
-from klaviyo_assets.extract.options import SyncMode, SyncOptions
 from klaviyo_assets.extract.report_facts import ReportFacts
 from klaviyo_assets.extract.slices import AnySlice
+from klaviyo_assets.extract.sync_options import SyncMode, SyncOptions
 from klaviyo_assets.state.coverage import CoverageRow
 from klaviyo_assets.state.parent_facts import ParentFacts
 

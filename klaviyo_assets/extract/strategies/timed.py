@@ -4,11 +4,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from datetime import datetime
 
-from klaviyo_assets.extract.options import SyncMode
 from klaviyo_assets.extract.slices import Slice
 from klaviyo_assets.extract.strategies import slicing
 from klaviyo_assets.extract.strategies.slicing import FieldWindow
 from klaviyo_assets.extract.strategies.strategy import Completion, PlanContext
+from klaviyo_assets.extract.sync_options import SyncMode
 
 
 class TimedStrategy(ABC):

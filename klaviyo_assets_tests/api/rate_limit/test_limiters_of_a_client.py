@@ -9,8 +9,8 @@ import pytest
 
 from klaviyo_assets.api.auth import ApiKey
 from klaviyo_assets.api.client import KlaviyoClient
+from klaviyo_assets.api.client_settings import ClientSettings
 from klaviyo_assets.api.klaviyo_errors import RateLimited
-from klaviyo_assets.api.options import ClientSettings
 from klaviyo_assets.catalog import LISTS, PROFILES
 from klaviyo_assets.catalog.endpoint import TIER_L, TIER_M, RateLimit
 from klaviyo_assets_tests.api.client_helpers import KEY, error_text, errors, page, read_lists

@@ -7,8 +7,8 @@ from datetime import datetime, timedelta
 from typing import ClassVar
 
 from klaviyo_assets.audit.compare import Difference, State
+from klaviyo_assets.state.bookkeeping_store import Store
 from klaviyo_assets.state.coverage import TimeWindow
-from klaviyo_assets.state.store import Store
 from klaviyo_assets.warehouse.ddl import INSTANT, Columns
 
 KEPT_FOR = timedelta(days=400)

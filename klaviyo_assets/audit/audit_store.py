@@ -7,8 +7,8 @@ from datetime import date, datetime
 
 from duckdb import DuckDBPyConnection
 
+from klaviyo_assets.audit.audit_tables import AuditDays, AuditLog, AuditRecord
 from klaviyo_assets.audit.compare import Counts, Difference, State
-from klaviyo_assets.audit.tables import AuditDays, AuditLog, AuditRecord
 from klaviyo_assets.catalog import EVENTS
 from klaviyo_assets.catalog.columns import DELETED_AT
 from klaviyo_assets.load.foreign_objects import Ownership

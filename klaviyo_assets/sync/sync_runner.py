@@ -26,8 +26,8 @@ from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.errors import FolderFailed, StillLocked, SyncError
 from klaviyo_assets.extract.error_position import locating_decode_errors
 from klaviyo_assets.extract.feed import Feed
-from klaviyo_assets.extract.options import SyncMode, SyncOptions, check_range, fingerprint
 from klaviyo_assets.extract.strategies.strategy import LAG
+from klaviyo_assets.extract.sync_options import SyncMode, SyncOptions, check_range, fingerprint
 from klaviyo_assets.load.loader import Loader
 from klaviyo_assets.load.row_access import RowAccess
 from klaviyo_assets.load.upsert import content_columns
@@ -41,7 +41,7 @@ from klaviyo_assets.state.requested_rereads import Reread, rereads_within
 from klaviyo_assets.state.sync_log import SyncLogEntry
 from klaviyo_assets.state.tombstones import without_erased
 from klaviyo_assets.sync.context import SyncContext
-from klaviyo_assets.sync.metrics import select_metrics
+from klaviyo_assets.sync.metric_resolution import select_metrics
 from klaviyo_assets.sync.pipeline import Pipeline
 from klaviyo_assets.sync.planning import plan_sync
 from klaviyo_assets.sync.resume import CLOCKS_DIFFER, ResumeConditions, Resumed, resume

@@ -9,8 +9,8 @@ from dagster_duckdb import DuckDBResource
 from klaviyo_assets.errors import NewerLayout, NotOurs
 from klaviyo_assets.marts.library import read_models
 from klaviyo_assets.marts.mart_errors import InvalidModel, MartError, ModelFailed, ModelSkipped
+from klaviyo_assets.marts.mart_runner import MartRunner
 from klaviyo_assets.marts.results import ModelResult, Outcome
-from klaviyo_assets.marts.runner import MartRunner
 from klaviyo_assets.warehouse import LocalFile, WarehouseError
 from klaviyo_assets_tests.accounts import local_file
 from klaviyo_assets_tests.marts.folders import own_models, write_model

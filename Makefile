@@ -8,6 +8,9 @@ OLDEST := .venv-oldest
 # The older of the two supported DuckDB majors; the virtual environment has the newer one.
 DUCKDB_1 := $(VENV)/duckdb-1
 
+# dbt in an environment of its own, with the versions that docs/dbt.md names: its dependencies are not those of Dagster.
+DBT_VENV := .venv-dbt
+
 OLDEST_TESTS := $(addprefix klaviyo_assets_tests/,dagster_layer decode \
 	$(addprefix api/test_,client.py error_documents.py links.py network.py responses.py) api/rate_limit/test_shared_limits.py \
 	sync/test_accounts_and_folders.py sync/test_locks.py test_settings.py warehouse/test_local_file.py warehouse/test_lower_bound.py)
@@ -25,7 +28,7 @@ unexport PYTHONDONTWRITEBYTECODE
 COVERAGE_CORE := $(shell $(PYTHON) -c 'import sys; print("sysmon" if sys.version_info >= (3, 12) else "ctrace")')
 COVERAGE := $(if $(filter sysmon,$(COVERAGE_CORE)),--cov=klaviyo_assets --cov-report=term:skip-covered)
 
-.PHONY: .test-duckdb-1 .test-newest .test-oldest audit benchmarks coverage demo docs docs-site faults kills sandbox test test-oldest test-quick truth lint types dev format clean
+.PHONY: .test-duckdb-1 .test-newest .test-oldest audit benchmarks coverage dbt-klaviyo demo docs docs-site faults kills sandbox test test-oldest test-quick truth lint types dev format clean
 
 $(STAMP): setup.cfg pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -44,6 +47,12 @@ $(OLDEST)/.installed: setup.cfg .ci/lower_bounds
 	$(PYTHON) .ci/lower_bounds > $(OLDEST)/requirements.txt
 	$(OLDEST)/bin/python -m pip install --quiet --disable-pip-version-check -r $(OLDEST)/requirements.txt hypothesis pytest pytest-xdist
 	$(OLDEST)/bin/python -m pip check
+	@touch $@
+
+$(DBT_VENV)/.installed: Makefile
+	@rm -rf $(DBT_VENV)
+	$(PYTHON) -m venv $(DBT_VENV)
+	$(DBT_VENV)/bin/python -m pip install --quiet --disable-pip-version-check 'dbt-core>=1.10,<1.11' 'dbt-duckdb==1.11.1'
 	@touch $@
 
 demo: $(STAMP)  ## sync everything once and print what landed
@@ -85,6 +94,9 @@ truth: $(STAMP)  ## thousands of generated histories of an account, compared row
 benchmarks: $(STAMP)  ## run all benchmarks, in about an hour (one of them: make benchmarks ONLY=memory)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[benchmarks]'
 	$(BIN)/python -m benchmarks $(ONLY)
+
+dbt-klaviyo: $(STAMP) $(DBT_VENV)/.installed  ## install the dbt package dbt_klaviyo, build it on a file of the sandbox, and compare its figures with the marts
+	DBT=$(CURDIR)/$(DBT_VENV)/bin/dbt $(BIN)/python -m pytest klaviyo_assets_tests/test_dbt_klaviyo.py -rs
 
 faults: $(STAMP)  ## run syncs against every network fault and print what the tables contain afterwards
 	@$(BIN)/python -m klaviyo_assets_tests.faults faults

@@ -25,7 +25,7 @@ from klaviyo_assets.run_log import each_in_the_log_of
 from klaviyo_assets.setting_names import SettingNames
 from klaviyo_assets.warehouse.factory import warehouse_with
 
-Result = dg.AssetCheckResult | dg.MaterializeResult  # type: ignore[type-arg]
+MartStepResult = dg.AssetCheckResult | dg.MaterializeResult  # type: ignore[type-arg]
 """What the op reports to Dagster."""
 
 
@@ -59,7 +59,7 @@ class MartStep:
     catalog: Catalog
     partitions: Mapping[str, tuple[dg.AssetKey, EventPartitions]] = field(default_factory=dict)
 
-    def run(self) -> Iterator[Result]:
+    def run(self) -> Iterator[MartStepResult]:
         """Yield materializations and check results as they come.
 
         Raises:
@@ -72,7 +72,7 @@ class MartStep:
                 raise failure(error, self.setting_names.worded) from None
             self.context.log.warning("Skipped. %s", error)
 
-    def _results(self) -> Generator[Result]:
+    def _results(self) -> Generator[MartStepResult]:
         materialized = [name for key, name in self.assets.items() if key in self.context.selected_asset_keys]
         checked = [name for key, name in self.assets.items() if key not in self.context.selected_asset_keys and self._selected_checks(key)]
         errors: dict[str, Exception] = {}

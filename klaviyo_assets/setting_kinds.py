@@ -12,7 +12,7 @@ from klaviyo_assets.privacy.rules import InvalidFieldRules, parse_rules
 
 
 @dataclass(frozen=True)
-class FieldRules:
+class FieldRulesJson:
     """Field rules, as a JSON object in the environment.
 
     Attributes:

@@ -11,10 +11,10 @@ from typing import Any
 
 import dagster as dg
 
-from klaviyo_assets._internal.option import PREFIX
+from klaviyo_assets._internal.option import VARIABLE_PREFIX
 from klaviyo_assets.settings import OPTIONS
 
-_VARIABLE = re.compile(rf"\b{PREFIX}([A-Z][A-Z_]*)\b(?:=([\w.\-]*\w))?")
+_VARIABLE = re.compile(rf"\b{VARIABLE_PREFIX}([A-Z][A-Z_]*)\b(?:=([\w.\-]*\w))?")
 _HINT = " (or the variable that your KlaviyoResource names; in the environment or a .env file)"
 """Part of the advice for a missing key; redundant if the message names the variable."""
 

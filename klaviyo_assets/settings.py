@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
-from klaviyo_assets._internal.option import PREFIX, Names, Number, Option, Switch, Text, whole_number
+from klaviyo_assets._internal.option import VARIABLE_PREFIX, Names, Number, Option, Switch, Text, whole_number
 from klaviyo_assets.api.client_settings import DEFAULT_BASE_URL, MIN_MAX_RESPONSE_BYTES, ClientSettings
 from klaviyo_assets.catalog import CATALOG, Catalog
 from klaviyo_assets.errors import KlaviyoAssetsError
@@ -29,7 +29,7 @@ from klaviyo_assets.setting_checks import (
     check_start_date,
     check_timezone,
 )
-from klaviyo_assets.setting_kinds import FieldRules, ResourceTypes
+from klaviyo_assets.setting_kinds import FieldRulesJson, ResourceTypes
 from klaviyo_assets.warehouse.default_name import DEFAULT_PATH, default_path
 from klaviyo_assets.warehouse.memory_limit import DEFAULT_MEMORY_LIMIT, MAX_THREADS, MEMORY_LIMIT_WORDS, PATIENCE
 
@@ -175,7 +175,7 @@ class Settings:
         {},
         "Fields that are dropped or hashed before anything is stored, by resource type. Hashes need a secret in KLAVIYO_FIELD_SALT",
         example='{"profiles": {"email": "hash", "phone_number": "hash", "first_name": "drop"}}',
-        kind=FieldRules(),
+        kind=FieldRulesJson(),
         default_words="none",
         notes="In the environment: a JSON object. [More](privacy.md#field-rules)",
     )
@@ -288,7 +288,7 @@ RESOURCE_OPTIONS: Final = tuple(option for option in OPTIONS.values() if option.
 def options_for(catalog: Catalog) -> Mapping[str, Option]:
     """Return all options by name, with field rules that may name the types of a catalog as well as those of this package."""
     known = CATALOG.updated(catalog)
-    rules = replace(OPTIONS["field_rules"], kind=FieldRules(known))
+    rules = replace(OPTIONS["field_rules"], kind=FieldRulesJson(known))
     types = replace(OPTIONS["resource_types"], kind=ResourceTypes(catalog=known))
     return {**OPTIONS, rules.name: rules, types.name: types}
 
@@ -310,7 +310,7 @@ def from_environment(*, database: str | None = None, catalog: Catalog = CATALOG)
         InvalidSetting: Names the variable, its value and a valid one.
     """
     _refuse_byte_order_mark()
-    environment = {name: text for name, text in os.environ.items() if name.startswith(PREFIX) and not (database and name == DUCKDB_PATH)}
+    environment = {name: text for name, text in os.environ.items() if name.startswith(VARIABLE_PREFIX) and not (database and name == DUCKDB_PATH)}
     try:
         options = options_for(catalog)
         values = {one.name: options[one.name].read(environment) for one in fields(Settings)}

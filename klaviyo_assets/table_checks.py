@@ -16,7 +16,7 @@ from klaviyo_assets.quality.inspector import Inspector, inspecting
 from klaviyo_assets.run_log import LOGGER
 from klaviyo_assets.warehouse.interface import Warehouse, WarehouseError
 
-Check = Callable[[Inspector], dg.AssetCheckResult]
+InspectionCheck = Callable[[Inspector], dg.AssetCheckResult]
 
 
 @dataclass(frozen=True)
@@ -72,9 +72,9 @@ class TableChecks:
         # A separate connection explains a check's error (such as too little memory) and isolates it from the other checks.
         return TableFindings(preview, [found.get(name) or self._run_alone(name, check) for name, check in selected.items()])
 
-    def _checks(self, since: datetime | None) -> dict[str, Check]:
+    def _checks(self, since: datetime | None) -> dict[str, InspectionCheck]:
         own_type = None if is_built_in(self.entry) else self.entry.name
-        found: dict[str, Check] = {
+        found: dict[str, InspectionCheck] = {
             checks.PRIMARY_KEY: lambda inspector: checks.primary_key(inspector.primary_key(since), self.asset),
             checks.UNKNOWN_ATTRIBUTES: lambda inspector: checks.unknown_attributes(inspector.unknown_attributes(), self.asset, own_type),
             checks.SCHEMA_DRIFT: lambda inspector: checks.schema_drift(inspector.drifts(), self.asset, own_type),
@@ -88,14 +88,14 @@ class TableChecks:
             return checks.host_complete(inspector.fetched_by_id(), self.entry, self.asset)
         return checks.included_complete(inspector.fetched_by_id(), inspector.incomplete(), self.entry, self.asset)
 
-    def _results(self, inspector: Inspector, selected: dict[str, Check]) -> Iterator[tuple[str, dg.AssetCheckResult]]:
+    def _results(self, inspector: Inspector, selected: dict[str, InspectionCheck]) -> Iterator[tuple[str, dg.AssetCheckResult]]:
         for name, check in selected.items():
             try:
                 yield name, check(inspector)
             except (duckdb.Error, ValueError):
                 continue  # run again separately
 
-    def _run_alone(self, name: str, check: Check) -> dg.AssetCheckResult:
+    def _run_alone(self, name: str, check: InspectionCheck) -> dg.AssetCheckResult:
         try:
             with inspecting(self.warehouse, self.entry, self.schema) as inspector:
                 return check(inspector)

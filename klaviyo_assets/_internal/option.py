@@ -10,14 +10,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-PREFIX = "KLAVIYO_"
+VARIABLE_PREFIX = "KLAVIYO_"
 """Prefix of this package's environment variables."""
 
 _QUOTES = "\"'`“”‘’"
 _INVISIBLE = re.compile(r"[\x00-\x1f\x7f\u200b-\u200f\u2028-\u202e\u2060\ufeff]")
 
 
-class Kind(Protocol):
+class OptionKind(Protocol):
     """Parses and validates the values of an option. Both methods raise a ``ValueError`` with a complete sentence that begins with the name."""
 
     def parse(self, text: str, name: str) -> Any:
@@ -168,7 +168,7 @@ class Option:
 
     description: str
     example: str = ""
-    kind: Kind = field(default_factory=Text)
+    kind: OptionKind = field(default_factory=Text)
     default_words: str = ""
     notes: str = ""
     on_resource: bool = True
@@ -178,7 +178,7 @@ class Option:
     @property
     def variable(self) -> str:
         """The environment variable, such as ``KLAVIYO_TIMEOUT``."""
-        return f"{PREFIX}{self.name.upper()}"
+        return f"{VARIABLE_PREFIX}{self.name.upper()}"
 
     def read(self, environment: Mapping[str, str]) -> Any:
         """Return the value from the environment, or the default.

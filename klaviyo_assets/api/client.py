@@ -60,7 +60,7 @@ class Traffic:
     throttled: int = 0
 
 
-class Page(Protocol):
+class LinkedPage(Protocol):
     """A decoded page: any object with the link to the next page."""
 
     @property
@@ -70,7 +70,7 @@ class Page(Protocol):
 
 
 T = TypeVar("T")
-P = TypeVar("P", bound=Page)
+P = TypeVar("P", bound=LinkedPage)
 
 
 @dataclass(frozen=True)

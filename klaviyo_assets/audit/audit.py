@@ -19,7 +19,7 @@ from klaviyo_assets.api.klaviyo_errors import BadRequest, NotFound
 from klaviyo_assets.api.probe import probe, sync_clock
 from klaviyo_assets.audit.audit_store import FIELD, AuditStore
 from klaviyo_assets.audit.audit_tables import AuditRecord
-from klaviyo_assets.audit.compare import Counts, Difference, State, differences
+from klaviyo_assets.audit.compare import Difference, DifferenceState, EventCounts, differences
 from klaviyo_assets.audit.event_counts import counts_by_day, years
 from klaviyo_assets.audit.occupied import occupied
 from klaviyo_assets.catalog import EVENTS, METRICS
@@ -98,7 +98,7 @@ class Audit:
         if not pieces and not self.only_rereads:
             self._excluded["No day of the table is both covered by a sync and old enough to be compared"] = ["all days"]
         if self.only_rereads:
-            pending = [one for one in before if one.state is State.REREAD_PENDING]
+            pending = [one for one in before if one.state is DifferenceState.REREAD_PENDING]
             metrics = {one.metric_id for one in pending}
         else:
             metrics = {*filter(self._selection.selects, listed), *(one.metric_id for one in before)}
@@ -127,7 +127,7 @@ class Audit:
         start, end = _midnight_before(wanted.start), _midnight_before(wanted.end)
         grid = [TimeWindow(*bounds) for bounds in years(start, end)]
         if self.only_rereads:
-            pending = {one.day for one in before if one.state is State.REREAD_PENDING}
+            pending = {one.day for one in before if one.state is DifferenceState.REREAD_PENDING}
             windows = await occupied(grid, pending, _no_further_event)
         else:
             pending = set()
@@ -139,7 +139,7 @@ class Audit:
             pieces = [(window, days & pending) for window, days in pieces]
         return [(window, days) for window, days in pieces if days]
 
-    async def _table_counts(self, metrics: set[str], days: set[date]) -> Counts:
+    async def _table_counts(self, metrics: set[str], days: set[date]) -> EventCounts:
         """Count the table's rows, and note those that none of Klaviyo's counts includes."""
         window = _window_of(days)
         if window is None:

@@ -8,7 +8,7 @@ from datetime import date, datetime
 from duckdb import DuckDBPyConnection
 
 from klaviyo_assets.audit.audit_tables import AuditDays, AuditLog, AuditRecord
-from klaviyo_assets.audit.compare import Counts, Difference, State
+from klaviyo_assets.audit.compare import Difference, DifferenceState, EventCounts
 from klaviyo_assets.catalog import EVENTS
 from klaviyo_assets.catalog.columns import DELETED_AT
 from klaviyo_assets.load.foreign_objects import Ownership
@@ -68,7 +68,7 @@ class AuditStore:
         """Return the names of the stored metrics by id."""
         return stored_metric_names(self.warehouse, self.schema)
 
-    def counts(self, window: TimeWindow) -> tuple[Counts, int]:
+    def counts(self, window: TimeWindow) -> tuple[EventCounts, int]:
         """Count the rows of a window.
 
         Returns:
@@ -119,7 +119,7 @@ class AuditStore:
             self._prepare(connection)
             AuditLog(connection, self.warehouse, self.schema).put(record, len(found) + record.lost)
             AuditDays(connection, self.warehouse, self.schema).replace(found, record.audited_at)
-            pending = {midnight(one.day) for one in found if one.state is State.REREAD_PENDING and one.reread_at is None}
+            pending = {midnight(one.day) for one in found if one.state is DifferenceState.REREAD_PENDING and one.reread_at is None}
             Rereads(connection, self.warehouse, self.schema).keep(EVENTS.name, pending, by=_REQUESTER)
 
     @retry_on_conflict
@@ -141,9 +141,9 @@ class AuditStore:
             wanted = {
                 one.day
                 for one in days.differences()
-                if one.state is State.MISMATCH
+                if one.state is DifferenceState.MISMATCH
                 # Another program may have emptied the table of requests.
-                or (one.state is State.REREAD_PENDING and one.reread_at is None and midnight(one.day) not in requested)
+                or (one.state is DifferenceState.REREAD_PENDING and one.reread_at is None and midnight(one.day) not in requested)
             }
             empty = self._without_events(connection, wanted)
             windows = [Reread(FIELD, TimeWindow(midnight(day), midnight(day) + DAY), expects_none=day in empty) for day in sorted(wanted)]
@@ -179,7 +179,7 @@ class AuditStore:
     def _differences(self, connection: DuckDBPyConnection) -> list[Difference]:
         reread_at = Rereads(connection, self.warehouse, self.schema).reread_at(EVENTS.name, _REQUESTER)
         return [
-            replace(one, reread_at=reread_at.get(midnight(one.day))) if one.state is State.REREAD_PENDING and one.reread_at is None else one
+            replace(one, reread_at=reread_at.get(midnight(one.day))) if one.state is DifferenceState.REREAD_PENDING and one.reread_at is None else one
             for one in AuditDays(connection, self.warehouse, self.schema).differences()
         ]
 

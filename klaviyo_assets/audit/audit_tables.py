@@ -6,12 +6,12 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import ClassVar
 
-from klaviyo_assets.audit.compare import Difference, State
-from klaviyo_assets.state.bookkeeping_store import Store
+from klaviyo_assets.audit.compare import Difference, DifferenceState
+from klaviyo_assets.state.bookkeeping_store import BookkeepingStore
 from klaviyo_assets.state.coverage import TimeWindow
 from klaviyo_assets.warehouse.ddl import INSTANT, Columns
 
-KEPT_FOR = timedelta(days=400)
+AUDITS_KEPT_FOR = timedelta(days=400)
 """How long audits are kept in the log. The latest one is always kept."""
 
 
@@ -38,7 +38,7 @@ class AuditRecord:
     lost: int = 0
 
 
-class AuditLog(Store):
+class AuditLog(BookkeepingStore):
     """The audits of a schema, one row each."""
 
     NAME: ClassVar[str] = "_audits"
@@ -68,8 +68,10 @@ class AuditLog(Store):
         return AuditRecord(row["audited_at"], compared, row["metrics"], row["days"], row["requests"], excluded), row["mismatches"] or 0
 
     def put(self, record: AuditRecord, mismatches: int) -> None:
-        """Insert an audit, replacing an earlier version of the same one, and delete audits older than :data:`KEPT_FOR`."""
-        self.connection.execute(f"DELETE FROM {self.table} WHERE audited_at = ? OR audited_at < ?", [record.audited_at, record.audited_at - KEPT_FOR])
+        """Insert an audit, replacing an earlier version of the same one, and delete audits older than :data:`AUDITS_KEPT_FOR`."""
+        self.connection.execute(
+            f"DELETE FROM {self.table} WHERE audited_at = ? OR audited_at < ?", [record.audited_at, record.audited_at - AUDITS_KEPT_FOR]
+        )
         window = record.compared
         self.connection.execute(
             f"INSERT INTO {self.table} (audited_at, compared_from, compared_to, metrics, days, requests, excluded, mismatches) "
@@ -87,7 +89,7 @@ class AuditLog(Store):
         )
 
 
-class AuditDays(Store):
+class AuditDays(BookkeepingStore):
     """The days of a schema that do not match, as of the latest audit."""
 
     NAME: ClassVar[str] = "_audit_days"
@@ -111,7 +113,7 @@ class AuditDays(Store):
         frame = self.connection.sql(
             f"SELECT day, metric_id, klaviyo_count, table_count, state, reread_at FROM {self.table} ORDER BY day, metric_id"
         ).pl()
-        return [Difference(**row | {"state": State(row["state"])}) for row in frame.iter_rows(named=True)]
+        return [Difference(**row | {"state": DifferenceState(row["state"])}) for row in frame.iter_rows(named=True)]
 
     def replace(self, found: Iterable[Difference], audited_at: datetime) -> None:
         """Replace the earlier findings with those of an audit."""
@@ -126,7 +128,8 @@ class AuditDays(Store):
     def mark_pending(self) -> None:
         """Mark all mismatches as pending rereads."""
         self.connection.execute(
-            f"UPDATE {self.table} SET state = ?, reread_at = NULL WHERE state = ?", [State.REREAD_PENDING.value, State.MISMATCH.value]
+            f"UPDATE {self.table} SET state = ?, reread_at = NULL WHERE state = ?",
+            [DifferenceState.REREAD_PENDING.value, DifferenceState.MISMATCH.value],
         )
 
     def latest_audit(self) -> datetime | None:

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
 
-Counts = Mapping[tuple[str, date], int]
+EventCounts = Mapping[tuple[str, date], int]
 """Events by metric and day (UTC)."""
 
 
-class State(StrEnum):
+class DifferenceState(StrEnum):
     """State of a difference."""
 
     MISMATCH = "mismatch"
@@ -37,11 +37,11 @@ class Difference:
     metric_id: str
     klaviyo_count: int
     table_count: int
-    state: State = State.MISMATCH
+    state: DifferenceState = DifferenceState.MISMATCH
     reread_at: datetime | None = None
 
 
-def differences(klaviyo_counts: Counts, table_counts: Counts, before: Iterable[Difference]) -> list[Difference]:
+def differences(klaviyo_counts: EventCounts, table_counts: EventCounts, before: Iterable[Difference]) -> list[Difference]:
     """Return the days that do not match, with the state of each.
 
     Args:
@@ -57,17 +57,21 @@ def differences(klaviyo_counts: Counts, table_counts: Counts, before: Iterable[D
         if klaviyo_count != table_count:
             one = known.get((metric_id, day))
             state = _state(one, klaviyo_count, table_count)
-            reread_at = one.reread_at if one is not None and state is not State.MISMATCH else None
+            reread_at = one.reread_at if one is not None and state is not DifferenceState.MISMATCH else None
             found.append(Difference(day, metric_id, klaviyo_count, table_count, state, reread_at))
     return sorted(found, key=lambda one: (one.day, one.metric_id))
 
 
-def _state(before: Difference | None, klaviyo_count: int, table_count: int) -> State:
-    if before is None or before.state is State.MISMATCH:
-        return State.MISMATCH
+def _state(before: Difference | None, klaviyo_count: int, table_count: int) -> DifferenceState:
+    if before is None or before.state is DifferenceState.MISMATCH:
+        return DifferenceState.MISMATCH
     if before.reread_at is None:
         # The first version may have called a difference confirmed without reading the whole day or marking rows as deleted.
-        return State.REREAD_PENDING if before.state is State.REREAD_PENDING else State.MISMATCH
+        return DifferenceState.REREAD_PENDING if before.state is DifferenceState.REREAD_PENDING else DifferenceState.MISMATCH
     if before.klaviyo_count != klaviyo_count:
-        return State.MISMATCH
-    return State.UNRESOLVED if before.state is State.REREAD_PENDING or before.table_count == table_count else State.MISMATCH
+        return DifferenceState.MISMATCH
+    return (
+        DifferenceState.UNRESOLVED
+        if before.state is DifferenceState.REREAD_PENDING or before.table_count == table_count
+        else DifferenceState.MISMATCH
+    )

@@ -1,14 +1,12 @@
 """Requests counts of events from Klaviyo, by metric and day."""
 
 from collections.abc import Iterator
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 
 import msgspec
 
 from klaviyo_assets.api.client import KlaviyoClient
 from klaviyo_assets.catalog.types.metric_aggregates import METRIC_AGGREGATES
-
-DAY = timedelta(days=1)
 
 
 class _Measurements(msgspec.Struct):

@@ -30,7 +30,7 @@ _FLAGS = ("smart_sending_enabled", "transactional")
 
 
 @dataclass(frozen=True)
-class Action:
+class FlowAction:
     """An action of a flow.
 
     Attributes:
@@ -106,7 +106,7 @@ def _values(message: _Message) -> dict[str, Any]:
     }
 
 
-def _messages(action: Action) -> Iterator[_Message]:
+def _messages(action: FlowAction) -> Iterator[_Message]:
     """Yield the messages of an action: its own, or those of its A/B test. The last of two with the same id counts, which is the variation."""
     if "message" in action.data:
         yield _Message(action.data["message"], action.type)
@@ -125,16 +125,16 @@ def _messages_of_part(raw: Raw, experiment: Any, *, is_variation: bool) -> Itera
         yield _Message(data["message"], _text(_loaded(part.get("type"))), is_variation, about)
 
 
-def _read(included: Sequence[bytes]) -> list[Action]:
+def _read(included: Sequence[bytes]) -> list[FlowAction]:
     found = []
     for raw in included:
         members = _object(raw)
         definition = _object(_object(members.get("attributes")).get("definition"))
-        found.append(Action(_text(_loaded(members["id"])) or "", members, definition, _object(definition.get("data"))))
+        found.append(FlowAction(_text(_loaded(members["id"])) or "", members, definition, _object(definition.get("data"))))
     return found
 
 
-def _in_order(actions: Sequence[Action]) -> list[Action]:
+def _in_order(actions: Sequence[FlowAction]) -> list[FlowAction]:
     """Sort actions so that each comes after those that lead to it, and the first branch before the next ones; loops are cut.
 
     It is the reverse of the order in which a depth-first search leaves the actions, if it takes the branches from the last one on.
@@ -143,19 +143,19 @@ def _in_order(actions: Sequence[Action]) -> list[Action]:
     targets = {id_ for action in actions for id_ in action.following}
     # Actions that nothing leads to come first; ids grow with time. The others are here for loops that no action leads into.
     starts = sorted(by_id, key=lambda id_: (id_ in targets, len(id_), id_))
-    left: list[Action] = []
+    left: list[FlowAction] = []
     entered: set[str] = set()
     for start in reversed([id_ for id_ in starts if id_ not in targets]):
         _leave(start, by_id, entered, left)
-    loops: list[Action] = []
+    loops: list[FlowAction] = []
     for start in [id_ for id_ in starts if id_ in targets]:
-        part: list[Action] = []
+        part: list[FlowAction] = []
         _leave(start, by_id, entered, part)
         loops += reversed(part)
     return [*reversed(left), *loops]
 
 
-def _leave(start: str, by_id: Mapping[str, Action], entered: set[str], left: list[Action]) -> None:
+def _leave(start: str, by_id: Mapping[str, FlowAction], entered: set[str], left: list[FlowAction]) -> None:
     """Append the actions that a depth-first search from ``start`` enters, in the order in which it leaves them."""
     stack = [(start, False)]
     while stack:

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from klaviyo_assets.catalog import CATALOG, Catalog
 from klaviyo_assets.catalog.resource_type import ResourceType
-from klaviyo_assets.component.fields import API_KEY, DATABASE, PARTITIONS, PUBLISH, RETRY_POLICY, SCHEDULES, PublishedFiles, default, option
+from klaviyo_assets.component.fields import API_KEY_FIELD, DATABASE, PARTITIONS, PUBLISH, RETRY_POLICY, SCHEDULES, PublishedFiles, default, option
 from klaviyo_assets.component.json_schema import with_schema
 from klaviyo_assets.component.scaffolder import KlaviyoScaffolder
 from klaviyo_assets.partitions import EventPartitions
@@ -39,7 +39,7 @@ class KlaviyoComponent(dg.Component, dg.Resolvable):
     catalog: ClassVar[Catalog] = CATALOG
     """The resource types that exist."""
 
-    api_key: Annotated[dg.EnvVar, API_KEY]
+    api_key: Annotated[dg.EnvVar, API_KEY_FIELD]
     account: Annotated[str, dg.Resolver.default(description="Prefix of asset keys, ops, jobs and resources; also the group and the schema.")] = (
         "klaviyo"
     )

@@ -13,7 +13,7 @@ from klaviyo_assets._internal.option import Option
 from klaviyo_assets.catalog.groups import DEFAULT
 from klaviyo_assets.partitions import EventPartitions
 from klaviyo_assets.schedules import KlaviyoSchedules
-from klaviyo_assets.setting_kinds import FieldRules, ResourceTypes
+from klaviyo_assets.setting_kinds import FieldRulesJson, ResourceTypes
 from klaviyo_assets.settings import API_KEY_OPTION, OPTIONS
 
 ENVIRONMENT_PATTERN = rf"^\{{\{{ *env\.({identifiers.PATTERN}) *\}}\}}$"
@@ -41,7 +41,7 @@ def _environment_or_value(context: dg.ResolutionContext, raw: str) -> str:
     return context.resolve_value(raw, as_type=str) if variable is None else dg.EnvVar(variable)
 
 
-API_KEY = dg.Resolver(
+API_KEY_FIELD = dg.Resolver(
     _key,
     model_field_type=str,
     # The template as it is: Dagster would replace it by the key, which it then stores and shows.
@@ -73,7 +73,7 @@ def option(name: str) -> dg.Resolver:
             return _default(found)
         if isinstance(value, str):
             value = found.kind.parse(value, name)
-        if not isinstance(found.kind, FieldRules | ResourceTypes):
+        if not isinstance(found.kind, FieldRulesJson | ResourceTypes):
             found.kind.check(value, name)
         return value
 

@@ -19,7 +19,7 @@ from klaviyo_assets.catalog.groups import ALL, DEFAULT
 from klaviyo_assets.component.fields import ENVIRONMENT_PATTERN
 from klaviyo_assets.privacy.rules import Action
 from klaviyo_assets.schedules import Occasion
-from klaviyo_assets.setting_kinds import FieldRules, ResourceTypes
+from klaviyo_assets.setting_kinds import FieldRulesJson, ResourceTypes
 from klaviyo_assets.settings import API_KEY_OPTION, RESOURCE_OPTIONS, options_for
 
 _TEMPLATE: Final = {"type": "string", "pattern": r"\{\{.*\}\}"}
@@ -138,7 +138,7 @@ def _facts(option: Option) -> JsonSchemaValue:
         return {"items": {"enum": [*kind.catalog, *kind.catalog.groups, DEFAULT, ALL]}, "uniqueItems": True}
     if isinstance(kind, Names):
         return {"items": {"type": "string", "minLength": 1}, "uniqueItems": True}
-    if isinstance(kind, FieldRules):
+    if isinstance(kind, FieldRulesJson):
         rules = {"type": "object", "additionalProperties": {"enum": [str(action) for action in Action]}}
         return {"propertyNames": {"enum": list(kind.catalog)}, "additionalProperties": rules}
     return {}

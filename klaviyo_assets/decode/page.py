@@ -16,7 +16,7 @@ from klaviyo_assets.catalog.columns import INCLUDED, WITHIN, Column, ColumnType
 from klaviyo_assets.catalog.resource_type import ResourceType, Subset
 from klaviyo_assets.decode.included_resources import Attacher, places_of, series_reader
 from klaviyo_assets.decode.malformed import UnreadablePage, keep_originals, position, repair_all, repair_surrogates, repaired
-from klaviyo_assets.decode.polars_schema import EXTRA, INSTANT, SYNCED_AT, dtype
+from klaviyo_assets.decode.polars_schema import EXTRA, INSTANT_DTYPE, SYNCED_AT, dtype
 from klaviyo_assets.decode.records import Document, RecordDecoder
 from klaviyo_assets.decode.timestamps import dates, instants, parse_instant
 from klaviyo_assets.decode.within import readers_within
@@ -124,7 +124,7 @@ def frame_of(pages: Sequence[Page]) -> pl.DataFrame:
         parent_ids = [page.parent_id for page in some for _ in page.records] if some[0].parent_id is not None else None
         frame = decoder.frame([record for page in some for record in page.records], parent_ids)
         if some[0].synced_at is not None:
-            stamps = pl.Series(SYNCED_AT, [page.synced_at for page in some], dtype=INSTANT)
+            stamps = pl.Series(SYNCED_AT, [page.synced_at for page in some], dtype=INSTANT_DTYPE)
             frame = frame.with_columns(stamps.gather([number for number, page in enumerate(some) for _ in page.records]))
         frames.append(frame)
     joined: pl.DataFrame = pl.concat(frames)

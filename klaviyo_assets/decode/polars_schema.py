@@ -19,14 +19,14 @@ RECORD = "record."
 ATTRIBUTE = "attributes."
 """Prefix of attributes in ``_extra`` that would otherwise look like one of our own names."""
 
-INSTANT = pl.Datetime("us", "UTC")
+INSTANT_DTYPE = pl.Datetime("us", "UTC")
 
 _DTYPES: dict[ColumnType, pl.DataType] = {
     ColumnType.STRING: pl.String(),
     ColumnType.INTEGER: pl.Int64(),
     ColumnType.FLOAT: pl.Float64(),
     ColumnType.BOOLEAN: pl.Boolean(),
-    ColumnType.TIMESTAMP: INSTANT,
+    ColumnType.TIMESTAMP: INSTANT_DTYPE,
     ColumnType.DATE: pl.Date(),
     ColumnType.JSON: pl.String(),
     ColumnType.STRINGS: pl.List(pl.String()),
@@ -46,4 +46,4 @@ def dtype(column_type: ColumnType) -> pl.DataType:
 def frame_schema(entry: ResourceType) -> pl.Schema:
     """Return the schema of the entry's frames: its columns, except computed ones, ``_extra`` and ``_synced_at``."""
     columns: dict[str, pl.DataType] = {column.name: dtype(column.type) for column in entry.received_columns}
-    return pl.Schema(columns | {EXTRA: pl.String(), SYNCED_AT: INSTANT})
+    return pl.Schema(columns | {EXTRA: pl.String(), SYNCED_AT: INSTANT_DTYPE})

@@ -17,7 +17,7 @@ from klaviyo_assets.catalog.columns import Column, ColumnType
 from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.decode.malformed import UnreadablePage
 from klaviyo_assets.decode.polars_schema import RECORD, RELATIONSHIP, extra_name
-from klaviyo_assets.decode.structs import STRICT, Group, Links, StrictDecoder, ToMany, ToOne, Unmapped, has_ids, python_name
+from klaviyo_assets.decode.structs import STRICT_TYPES, Group, Links, StrictDecoder, ToMany, ToOne, Unmapped, has_ids, python_name
 
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
 """A number in JSON's syntax: ``float`` accepts more, such as 1_3 for 13."""
@@ -265,7 +265,7 @@ def _lenient(raw: Raw, expected: Any) -> Any:
     try:
         return msgspec.json.decode(raw, type=expected)
     except msgspec.ValidationError:
-        if expected is STRICT[ColumnType.FLOAT]:
+        if expected is STRICT_TYPES[ColumnType.FLOAT]:
             text = msgspec.json.decode(raw, type=str)
             if _NUMBER.fullmatch(text) and math.isfinite(number := float(text)):
                 return number

@@ -24,7 +24,7 @@ _NOT_IN_FIELD_NAMES = re.compile(r'[\\"\x00-\x1f\ud800-\udfff]')
 _MAX_LEARNED = 64
 """Maximum number of unmapped members that a decoder learns, so a server that sends different names in each record does not cause endless rebuilds."""
 
-STRICT: dict[ColumnType, Any] = {
+STRICT_TYPES: dict[ColumnType, Any] = {
     ColumnType.STRING: str | None | UnsetType,
     ColumnType.INTEGER: _INT64 | None | UnsetType,
     ColumnType.FLOAT: float | None | UnsetType,
@@ -266,7 +266,7 @@ def _tree(entry: ResourceType, unmapped: Iterable[tuple[str, ...]]) -> dict[str,
 
 def _group(name: str, tree: Mapping[str, Any]) -> Group:
     groups = {key: _group(f"{name}_{key}", branch) for key, branch in tree.items() if isinstance(branch, dict)}
-    fields = {key: STRICT[leaf.type] if leaf is not None else Raw | UnsetType for key, leaf in tree.items() if key not in groups}
+    fields = {key: STRICT_TYPES[leaf.type] if leaf is not None else Raw | UnsetType for key, leaf in tree.items() if key not in groups}
     # Names of unmapped attributes may not be valid in Python.
     python_names = {key: python_name(key) if leaf is not None else f"unmapped_{number}" for number, (key, leaf) in enumerate(tree.items())}
     struct = msgspec.defstruct(

@@ -15,7 +15,7 @@ import polars as pl
 from klaviyo_assets.catalog.columns import EACH, FIRST, WITHIN, Column, ColumnType
 from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.decode.polars_schema import dtype
-from klaviyo_assets.decode.structs import STRICT
+from klaviyo_assets.decode.structs import STRICT_TYPES
 from klaviyo_assets.decode.timestamps import instants
 
 _Text = bytes | str | msgspec.Raw
@@ -187,7 +187,7 @@ def _tree(columns: Sequence[Column]) -> _Tree:
         branch = tree
         for part in column.path[2:-1]:
             branch = branch.setdefault(part, {})
-        branch[column.path[-1]] = STRICT[ColumnType.STRING if EACH in column.path else column.type]
+        branch[column.path[-1]] = STRICT_TYPES[ColumnType.STRING if EACH in column.path else column.type]
     return tree
 
 

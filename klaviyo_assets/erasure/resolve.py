@@ -10,20 +10,21 @@ from functools import cached_property
 from duckdb import DuckDBPyConnection
 
 from klaviyo_assets.catalog import PROFILES, Catalog, ResourceType
+from klaviyo_assets.catalog.columns import EXTRA
 from klaviyo_assets.erasure.subject import DataSubject
 from klaviyo_assets.errors import SyncError
 from klaviyo_assets.load.reapply_rules import StoredRules
 from klaviyo_assets.load.tables import Tables, rebuilt_name_of
 from klaviyo_assets.privacy.apply import AppliedRule, FieldRuleSet
-from klaviyo_assets.privacy.hashing import SALT_VARIABLE, Kind, Salt, normalized
-from klaviyo_assets.privacy.rules import EXTRA, Action
+from klaviyo_assets.privacy.hashing import SALT_VARIABLE, Salt, ValueKind, normalized
+from klaviyo_assets.privacy.rules import Action
 from klaviyo_assets.warehouse.interface import Warehouse
 from klaviyo_assets.warehouse.sql import literal, quoted
 
-IDENTIFYING_COLUMNS = {"email": Kind.EMAIL, "phone_number": Kind.PHONE}
+IDENTIFYING_COLUMNS = {"email": ValueKind.EMAIL, "phone_number": ValueKind.PHONE}
 """Columns that identify a person."""
 
-_WORDS = {Kind.EMAIL: "e-mail address", Kind.PHONE: "phone number"}
+_WORDS = {ValueKind.EMAIL: "e-mail address", ValueKind.PHONE: "phone number"}
 
 TableColumns = Mapping[str, Mapping[str, str]]
 """Types of the columns that may contain text, by table and column."""
@@ -213,7 +214,7 @@ class SubjectResolver:
         """Whether the person's address is known in the form that a table stores."""
         profiles = self._rule(PROFILES.name, "email")
         same_hash = rule is not None and profiles is not None and rule.salt == profiles.salt
-        return bool(self.person.emails) or (same_hash and bool(self.person.hashes[Kind.EMAIL]))
+        return bool(self.person.emails) or (same_hash and bool(self.person.hashes[ValueKind.EMAIL]))
 
     def _rule(self, table: str, column: str) -> AppliedRule | None:
         """Return the rule that a column was stored with."""
@@ -227,9 +228,9 @@ class SubjectResolver:
         return self.warehouse.qualified(self.schema, table)
 
 
-def _normalized_column(column: str, kind: Kind) -> str:
+def _normalized_column(column: str, kind: ValueKind) -> str:
     """SQL for a column's value, normalized as before hashing."""
-    if kind is Kind.EMAIL:
+    if kind is ValueKind.EMAIL:
         return f"lower(trim({column}))"
     return f"'+' || regexp_replace(regexp_replace({column}, '[^0-9]', '', 'g'), '^00', '')"
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from klaviyo_assets.erasure.mentions import Mentions
 from klaviyo_assets.errors import SyncError
-from klaviyo_assets.privacy.hashing import Kind, is_hash, is_phone, normalized
+from klaviyo_assets.privacy.hashing import ValueKind, is_hash, is_phone, normalized
 
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+")
 _ID = re.compile(r"[A-Za-z0-9_-]+")
@@ -29,7 +29,7 @@ class DataSubject:
     ids: set[str] = field(default_factory=set)
     emails: set[str] = field(default_factory=set)
     phones: set[str] = field(default_factory=set)
-    hashes: dict[Kind, set[str]] = field(default_factory=lambda: {Kind.EMAIL: set(), Kind.PHONE: set()})
+    hashes: dict[ValueKind, set[str]] = field(default_factory=lambda: {ValueKind.EMAIL: set(), ValueKind.PHONE: set()})
 
     @classmethod
     def named(cls, *names: str) -> "DataSubject":
@@ -47,9 +47,9 @@ class DataSubject:
             person._add(name.strip())
         return person
 
-    def values(self, kind: Kind) -> set[str]:
+    def values(self, kind: ValueKind) -> set[str]:
         """Return the e-mail addresses or phone numbers."""
-        return self.emails if kind is Kind.EMAIL else self.phones
+        return self.emails if kind is ValueKind.EMAIL else self.phones
 
     def mentions(self, known: set[str]) -> Mentions:
         """Return the identifiers to search texts for.
@@ -60,19 +60,19 @@ class DataSubject:
         ids = {id_ for id_ in self.ids if id_ in known or _LONG_ID.fullmatch(id_)}
         return Mentions(self.emails, self.phones, ids.union(*self.hashes.values()))
 
-    def learn(self, value: str, kind: Kind) -> None:
+    def learn(self, value: str, kind: ValueKind) -> None:
         """Add a column's value if it is an address, a number, or a hash of one; anything else identifies no one."""
         if is_hash(value):
             self.hashes[kind].add(value)
-        elif kind is Kind.EMAIL and _EMAIL.fullmatch(value.strip()):
+        elif kind is ValueKind.EMAIL and _EMAIL.fullmatch(value.strip()):
             self.emails.add(normalized(value, kind))
-        elif kind is Kind.PHONE and is_phone(value) and len(phone := normalized(value, kind)) >= _SHORTEST_PHONE:
+        elif kind is ValueKind.PHONE and is_phone(value) and len(phone := normalized(value, kind)) >= _SHORTEST_PHONE:
             self.phones.add(phone)
 
     def _add(self, name: str) -> None:
         if _EMAIL.fullmatch(name):
-            self.emails.add(normalized(name, Kind.EMAIL))
-        elif name.startswith(("+", "00")) and is_phone(name) and len(phone := normalized(name, Kind.PHONE)) >= _SHORTEST_PHONE:
+            self.emails.add(normalized(name, ValueKind.EMAIL))
+        elif name.startswith(("+", "00")) and is_phone(name) and len(phone := normalized(name, ValueKind.PHONE)) >= _SHORTEST_PHONE:
             self.phones.add(phone)
         elif _ID.fullmatch(name):
             self.ids.add(name)

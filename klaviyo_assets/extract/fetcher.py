@@ -33,7 +33,7 @@ from klaviyo_assets.extract import dividing
 from klaviyo_assets.extract.error_position import locating_decode_errors
 from klaviyo_assets.extract.fetch_state import FetchState
 from klaviyo_assets.extract.page_sink import PageSink
-from klaviyo_assets.extract.page_size import PageSize
+from klaviyo_assets.extract.page_size import ChainPageSize
 from klaviyo_assets.extract.slice_query import slice_parameters
 from klaviyo_assets.extract.slice_reader import SliceReader
 from klaviyo_assets.extract.slices import AnySlice, ParentGroupSlice, ReportSlice, Slice
@@ -87,12 +87,12 @@ class Fetcher:
     _workers: int = 0
     _decoders: dict[str, PageDecoder] = field(default_factory=dict)
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
-    _page_size: PageSize = field(init=False)
+    _page_size: ChainPageSize = field(init=False)
 
     def __post_init__(self) -> None:
         """Start with the largest pages of the endpoint."""
         size = self.entry.endpoint.page_size
-        self._page_size = PageSize(size.maximum if size is not None else None)
+        self._page_size = ChainPageSize(size.maximum if size is not None else None)
 
     async def run(self, slices: Iterable[AnySlice]) -> None:
         """Read all slices.

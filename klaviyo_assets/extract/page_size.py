@@ -19,7 +19,7 @@ _MAX_PATIENCE = 256
 
 
 @dataclass
-class PageSize:
+class ChainPageSize:
     """The page size of one cursor chain. It changes only when the chain is restarted.
 
     Attributes:
@@ -27,7 +27,7 @@ class PageSize:
         records: The current page size.
 
     Example:
-        >>> size = PageSize(1000)
+        >>> size = ChainPageSize(1000)
         >>> size.shrink()
         >>> size.parameters
         {'page[size]': '125'}
@@ -79,6 +79,6 @@ class PageSize:
         assert self.largest is not None
         self.records, self._small, self._has_grown = min(self.largest, self.records * _FACTOR), 0, True
 
-    def copy(self) -> "PageSize":
+    def copy(self) -> "ChainPageSize":
         """Return the page size for a chain that begins during or after this one."""
-        return PageSize(self.largest, self.records, 0, self._patience, self._has_grown)
+        return ChainPageSize(self.largest, self.records, 0, self._patience, self._has_grown)

@@ -8,7 +8,7 @@ from klaviyo_assets.api.client import ApiResponse
 from klaviyo_assets.decode import Page
 from klaviyo_assets.extract.chain_position import Position, position_after
 from klaviyo_assets.extract.page_sink import SliceId
-from klaviyo_assets.extract.page_size import PageSize
+from klaviyo_assets.extract.page_size import ChainPageSize
 from klaviyo_assets.extract.slices import AnySlice, ParentGroupSlice, Slice
 from klaviyo_assets.extract.stall import Stall
 from klaviyo_assets.state.coverage import BEGINNING, USUAL_BEGINNING, TimeWindow
@@ -41,10 +41,10 @@ class SliceReader:
         position: Of a group of parents, where the next sync can continue the chain; None if that is not known.
     """
 
-    def __init__(self, slice_: AnySlice, slice_id: SliceId, time_per_page: timedelta | None = None, page_size: PageSize | None = None) -> None:
+    def __init__(self, slice_: AnySlice, slice_id: SliceId, time_per_page: timedelta | None = None, page_size: ChainPageSize | None = None) -> None:
         self.slice = slice_
         self.slice_id = slice_id
-        self.page_size = page_size or PageSize(None)
+        self.page_size = page_size or ChainPageSize(None)
         self.read_up_to: datetime | None = None
         self.passed_the_end = False
         self.records = 0

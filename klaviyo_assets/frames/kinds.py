@@ -8,10 +8,10 @@ from duckdb import DuckDBPyConnection, DuckDBPyRelation
 from klaviyo_assets.warehouse.sql import quoted
 
 LAZY = "polars.LazyFrame"
-DEFAULT = "polars.DataFrame"
+DEFAULT_FRAME = "polars.DataFrame"
 
 _KINDS: dict[str, Callable[[DuckDBPyRelation], Any]] = {
-    DEFAULT: lambda relation: relation.pl(),
+    DEFAULT_FRAME: lambda relation: relation.pl(),
     "pandas.DataFrame": lambda relation: relation.df(),
     "pyarrow.Table": lambda relation: relation.to_arrow_table(),
 }
@@ -29,14 +29,14 @@ def kind_of(annotation: object) -> str:
         'polars.LazyFrame'
     """
     if not isinstance(annotation, type) or annotation is type(None):
-        return DEFAULT
+        return DEFAULT_FRAME
     package, name = annotation.__module__.partition(".")[0], annotation.__name__
     kind = f"{package}.{name}"
     if kind == LAZY or kind in _KINDS:
         return kind
     if package in ("polars", "pandas", "pyarrow"):
         raise TypeError(f"{kind} is not supported; use {', '.join([*_KINDS, LAZY])}")
-    return DEFAULT
+    return DEFAULT_FRAME
 
 
 def frame(connection: DuckDBPyConnection, query: str, kind: str) -> Any:

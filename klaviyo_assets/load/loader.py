@@ -26,7 +26,7 @@ from klaviyo_assets.load.recompute import Recompute
 from klaviyo_assets.load.report_ending import ReportEnding
 from klaviyo_assets.load.report_window import ReportWindow
 from klaviyo_assets.load.rewriting import Rewriting
-from klaviyo_assets.load.row_counts import Counts
+from klaviyo_assets.load.row_counts import RowCounts
 from klaviyo_assets.load.row_ranges import RowRange
 from klaviyo_assets.load.rule_change import RuleChange
 from klaviyo_assets.load.staged_properties import StagedProperties
@@ -79,7 +79,7 @@ class Loader:
     warehouse: Warehouse
     entry: ResourceType
     schema: str
-    counts: Counts = field(default_factory=Counts)
+    counts: RowCounts = field(default_factory=RowCounts)
     row_count: int = 0
     data_version: str = ""
     has_field_rules: bool = False
@@ -114,7 +114,7 @@ class Loader:
     @contextmanager
     def _restored_on_error(self) -> Iterator[None]:
         """Restore counts and notes if a transaction or its commit fails."""
-        counts, rewritten, state, notes = Counts(**vars(self.counts)), self._rewritten, self._state, [*self.notes]
+        counts, rewritten, state, notes = RowCounts(**vars(self.counts)), self._rewritten, self._state, [*self.notes]
         try:
             yield
         except BaseException:

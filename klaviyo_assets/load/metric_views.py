@@ -15,11 +15,11 @@ from duckdb import DuckDBPyConnection
 
 from klaviyo_assets.catalog.types.events import EVENTS
 from klaviyo_assets.catalog.types.metrics import METRICS
-from klaviyo_assets.load.property_kinds import COLUMN_TYPES, Kind
+from klaviyo_assets.load.property_kinds import COLUMN_TYPES, PropertyKind
 from klaviyo_assets.load.property_names import snake_case, unique_name, without_column
 from klaviyo_assets.load.property_profile import MetricProfile, note_frame
 from klaviyo_assets.load.row_ranges import row_ranges
-from klaviyo_assets.load.staged_properties import Found, StagedProperties
+from klaviyo_assets.load.staged_properties import KindsByMetric, StagedProperties
 from klaviyo_assets.load.tables import Tables
 from klaviyo_assets.state.metric_view_names import MetricView, MetricViewNames, Properties, Property
 from klaviyo_assets.warehouse.ddl import table_exists
@@ -113,7 +113,7 @@ class MetricViews:
         """Widen the profile to the events of some frames, one after another, and replace the views that it changes."""
         self._widen(lambda profiles: {metric_id for frame in frames for metric_id in note_frame(profiles, frame)})
 
-    def _note_found(self, found: Found) -> None:
+    def _note_found(self, found: KindsByMetric) -> None:
         self._widen(
             lambda profiles: {metric_id for metric_id, kinds in found.items() if profiles.setdefault(metric_id, MetricProfile()).widen(kinds)}
         )
@@ -122,7 +122,7 @@ class MetricViews:
         if not self.are_possible:
             return
         stored = self._properties.read()
-        profiles = {metric: MetricProfile({one.name: Kind(one.kind) for one in found}) for metric, found in stored.items()}
+        profiles = {metric: MetricProfile({one.name: PropertyKind(one.kind) for one in found}) for metric, found in stored.items()}
         changed = widen(profiles)
         self._properties.prepare()
         for metric_id in sorted(changed):
@@ -230,7 +230,7 @@ def _with_columns(profile: MetricProfile, stored: Sequence[Property]) -> list[Pr
     found = []
     for name, kind in profile.kinds.items():
         column = None
-        if name not in excluded and kind is not Kind.NULL:
+        if name not in excluded and kind is not PropertyKind.NULL:
             column = names.get(name) or unique_name(snake_case(name), taken)
             taken.add(column.lower())
         found.append(Property(name, kind, column))
@@ -245,9 +245,9 @@ def _view_name(metric: _Metric, taken: Iterable[str]) -> str:
 
 def _json_type(one: Property) -> str:
     """The type that json_transform returns: a timestamp as its text."""
-    return "VARCHAR" if one.kind == Kind.TIME else COLUMN_TYPES[Kind(one.kind)]
+    return "VARCHAR" if one.kind == PropertyKind.TIME else COLUMN_TYPES[PropertyKind(one.kind)]
 
 
 def _value(one: Property) -> str:
     value = f"found.{quoted(one.name)}"
-    return f"TRY_CAST(upper({value}) AS {COLUMN_TYPES[Kind.TIME]})" if one.kind == Kind.TIME else value
+    return f"TRY_CAST(upper({value}) AS {COLUMN_TYPES[PropertyKind.TIME]})" if one.kind == PropertyKind.TIME else value

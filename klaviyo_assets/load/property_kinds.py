@@ -16,7 +16,7 @@ _Exact = Annotated[int, msgspec.Meta(ge=-_EXACT_IN_DOUBLE, le=_EXACT_IN_DOUBLE)]
 _Long = Annotated[int, msgspec.Meta(ge=-_MAX_BIGINT - 1, le=_MAX_BIGINT)]
 
 
-class Kind(StrEnum):
+class PropertyKind(StrEnum):
     """What all values of a property are; the value is what the bookkeeping stores."""
 
     NULL = "null"
@@ -33,66 +33,66 @@ class Kind(StrEnum):
     """Values of different kinds, lists, objects and numbers that no column holds."""
 
 
-COLUMN_TYPES: dict[Kind, str] = {
-    Kind.INTEGER: "BIGINT",
-    Kind.LONG: "BIGINT",
-    Kind.NUMBER: "DOUBLE",
-    Kind.BOOLEAN: "BOOLEAN",
-    Kind.TIME: "TIMESTAMP WITH TIME ZONE",
-    Kind.TEXT: "VARCHAR",
-    Kind.JSON: "JSON",
+COLUMN_TYPES: dict[PropertyKind, str] = {
+    PropertyKind.INTEGER: "BIGINT",
+    PropertyKind.LONG: "BIGINT",
+    PropertyKind.NUMBER: "DOUBLE",
+    PropertyKind.BOOLEAN: "BOOLEAN",
+    PropertyKind.TIME: "TIMESTAMP WITH TIME ZONE",
+    PropertyKind.TEXT: "VARCHAR",
+    PropertyKind.JSON: "JSON",
 }
 """The type of a property's column. A property without any value but null has none yet."""
 
-DECODED: dict[Kind, Any] = {
-    Kind.NULL: Literal[None],
-    Kind.INTEGER: _Exact | None,
-    Kind.LONG: _Long | None,
-    Kind.NUMBER: _Exact | float | None,
-    Kind.BOOLEAN: bool | None,
-    Kind.TIME: _Instant | None,
-    Kind.TEXT: str | None,
-    Kind.JSON: Raw,
+DECODED: dict[PropertyKind, Any] = {
+    PropertyKind.NULL: Literal[None],
+    PropertyKind.INTEGER: _Exact | None,
+    PropertyKind.LONG: _Long | None,
+    PropertyKind.NUMBER: _Exact | float | None,
+    PropertyKind.BOOLEAN: bool | None,
+    PropertyKind.TIME: _Instant | None,
+    PropertyKind.TEXT: str | None,
+    PropertyKind.JSON: Raw,
 }
 """What msgspec accepts for a kind: exactly its values, checked at the speed of C."""
 
-_WIDER: dict[frozenset[Kind], Kind] = {
-    frozenset({Kind.INTEGER, Kind.LONG}): Kind.LONG,
-    frozenset({Kind.INTEGER, Kind.NUMBER}): Kind.NUMBER,
-    frozenset({Kind.TIME, Kind.TEXT}): Kind.TEXT,
+_WIDER: dict[frozenset[PropertyKind], PropertyKind] = {
+    frozenset({PropertyKind.INTEGER, PropertyKind.LONG}): PropertyKind.LONG,
+    frozenset({PropertyKind.INTEGER, PropertyKind.NUMBER}): PropertyKind.NUMBER,
+    frozenset({PropertyKind.TIME, PropertyKind.TEXT}): PropertyKind.TEXT,
 }
 
 _INSTANT_DECODER = msgspec.json.Decoder(_Instant)
 
 
-def wider(one: Kind, other: Kind) -> Kind:
+def wider(one: PropertyKind, other: PropertyKind) -> PropertyKind:
     """Return the narrowest kind that has the values of both.
 
     Example:
-        >>> wider(Kind.INTEGER, Kind.NUMBER), wider(Kind.LONG, Kind.NUMBER)
-        (<Kind.NUMBER: 'number'>, <Kind.JSON: 'json'>)
+        >>> wider(PropertyKind.INTEGER, PropertyKind.NUMBER), wider(PropertyKind.LONG, PropertyKind.NUMBER)
+        (<PropertyKind.NUMBER: 'number'>, <PropertyKind.JSON: 'json'>)
     """
-    if one is other or other is Kind.NULL:
+    if one is other or other is PropertyKind.NULL:
         return one
-    return other if one is Kind.NULL else _WIDER.get(frozenset({one, other}), Kind.JSON)
+    return other if one is PropertyKind.NULL else _WIDER.get(frozenset({one, other}), PropertyKind.JSON)
 
 
-def kind_of(value: Raw | bytes) -> Kind:
+def kind_of(value: Raw | bytes) -> PropertyKind:
     """Return the kind of one JSON value."""
     text = bytes(value)
     match text[:1]:
         case b"n":
-            return Kind.NULL
+            return PropertyKind.NULL
         case b"t" | b"f":
-            return Kind.BOOLEAN
+            return PropertyKind.BOOLEAN
         case b'"':
-            return Kind.TIME if _is_instant(text) else Kind.TEXT
+            return PropertyKind.TIME if _is_instant(text) else PropertyKind.TEXT
         case b"{" | b"[":
-            return Kind.JSON
+            return PropertyKind.JSON
     if any(character in text for character in b".eE"):
-        return Kind.NUMBER if math.isfinite(float(text)) else Kind.JSON
+        return PropertyKind.NUMBER if math.isfinite(float(text)) else PropertyKind.JSON
     size = abs(int(text)) if len(text) <= len(str(_MAX_BIGINT)) + 1 else math.inf
-    return Kind.INTEGER if size <= _EXACT_IN_DOUBLE else Kind.LONG if size <= _MAX_BIGINT else Kind.JSON
+    return PropertyKind.INTEGER if size <= _EXACT_IN_DOUBLE else PropertyKind.LONG if size <= _MAX_BIGINT else PropertyKind.JSON
 
 
 def _is_instant(text: bytes) -> bool:

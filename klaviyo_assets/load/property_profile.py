@@ -13,7 +13,7 @@ import msgspec
 import polars as pl
 from msgspec import Raw
 
-from klaviyo_assets.load.property_kinds import DECODED, Kind, kind_of, wider
+from klaviyo_assets.load.property_kinds import DECODED, PropertyKind, kind_of, wider
 
 MAX_PROPERTIES = 300
 """Properties of a metric that are recorded; the others, such as names that are ids, stay in the JSON alone."""
@@ -31,7 +31,7 @@ _MEMBERS: msgspec.json.Decoder[dict[str, Raw]] = msgspec.json.Decoder(dict[str, 
 class MetricProfile:
     """The properties of one metric: the kind of each, by name, in the order in which they were found."""
 
-    kinds: dict[str, Kind] = field(default_factory=dict)
+    kinds: dict[str, PropertyKind] = field(default_factory=dict)
     _decode: Callable[[bytes], Any] | None = field(default=None, repr=False, compare=False)
     """Decodes events of the known properties; None if it must be made. Making one takes as long as decoding hundreds of events."""
 
@@ -55,7 +55,7 @@ class MetricProfile:
                     decode, changed = self._decoder(), True
         return changed
 
-    def widen(self, kinds: Mapping[str, Kind]) -> bool:
+    def widen(self, kinds: Mapping[str, PropertyKind]) -> bool:
         """Widen the profile to properties that were found elsewhere; return whether it changed."""
         changed = False
         for name, kind in kinds.items():
@@ -85,10 +85,10 @@ class MetricProfile:
     def _is_settled(self, name: str) -> bool:
         """Return whether no value of a property can change the profile."""
         if name in self.kinds:
-            return self.kinds[name] is Kind.JSON
+            return self.kinds[name] is PropertyKind.JSON
         return self.is_full or len(name.encode()) > LONGEST_NAME
 
-    def _record(self, name: str, kind: Kind) -> bool:
+    def _record(self, name: str, kind: PropertyKind) -> bool:
         known = self.kinds.get(name)
         kind = kind if known is None else wider(known, kind)
         if kind is known:

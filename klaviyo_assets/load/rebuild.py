@@ -9,7 +9,7 @@ from duckdb import DuckDBPyConnection
 from klaviyo_assets.decode import SYNCED_AT
 from klaviyo_assets.load.foreign_objects import foreign_columns, has_indexes, insert_keeping
 from klaviyo_assets.load.null_rate_recorder import NullRateRecorder
-from klaviyo_assets.load.row_counts import Counts
+from klaviyo_assets.load.row_counts import RowCounts
 from klaviyo_assets.load.row_ranges import RowRange, row_ranges, transactions_of
 from klaviyo_assets.load.tables import DELETED_AT, Tables
 from klaviyo_assets.load.upsert import hashed, own_columns, text_columns
@@ -30,7 +30,7 @@ class Rebuild:
     tables: Tables
     requested_from: datetime | None
 
-    def compare(self) -> Counts:
+    def compare(self) -> RowCounts:
         """Count what the full read has changed, before rows are carried over. Unchanged rows get the time of their earlier read."""
         tables, key, columns = self.tables, key_value(self.tables.entry.primary_key), key_columns(self.tables.entry.primary_key)
         inserted = count_rows(self.connection, f"FROM {tables.rebuilt} WHERE {key} NOT IN (SELECT {columns} FROM {tables.rows})")
@@ -50,7 +50,7 @@ class Rebuild:
             f"WHERE {keys_equal(tables.entry.primary_key, 'new', 'old')} AND NOT old.differs"
         )
         self.connection.execute("DROP TABLE temp.compared")
-        return Counts(inserted, updated, deleted)
+        return RowCounts(inserted, updated, deleted)
 
     def vanished_parts(self) -> list[list[RowRange]]:
         """Return the places of the rows to carry over, grouped by transaction; empty without ``rowid``: then one transaction is enough."""

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 
 @dataclass
-class Counts:
+class RowCounts:
     """Numbers of rows that loads have changed."""
 
     inserted: int = 0

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import polars as pl
 
-from klaviyo_assets.load.property_kinds import Kind
+from klaviyo_assets.load.property_kinds import PropertyKind
 from klaviyo_assets.load.property_profile import MetricProfile, note_frame
 
-Found = Mapping[str, Mapping[str, Kind]]
+KindsByMetric = Mapping[str, Mapping[str, PropertyKind]]
 """The kind of each property, by metric."""
 
 
@@ -20,8 +20,8 @@ class StagedProperties:
 
     def __init__(self) -> None:
         self._profiles: dict[str, MetricProfile] = {}
-        self._latest: Found = {}
-        self._by_file: dict[Path, Found] = {}
+        self._latest: KindsByMetric = {}
+        self._by_file: dict[Path, KindsByMetric] = {}
         self._are_too_many = False
 
     def note(self, file: Path, frame: pl.DataFrame) -> None:
@@ -43,6 +43,6 @@ class StagedProperties:
             self._latest = found
         self._by_file[file] = self._latest
 
-    def of(self, files: Sequence[Path]) -> Found | None:
+    def of(self, files: Sequence[Path]) -> KindsByMetric | None:
         """Return the properties in some files, in the order in which they were written, and in those before them; None if the files must be read."""
         return self._by_file[files[-1]] if all(file in self._by_file for file in files) else None

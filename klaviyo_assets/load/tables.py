@@ -14,7 +14,7 @@ from klaviyo_assets.load.migrations.change_type import collect_unconvertible, co
 from klaviyo_assets.load.migrations.fill_within import fill_within
 from klaviyo_assets.load.migrations.promote_extra import move_from_extra
 from klaviyo_assets.load.row_places import RowPlaces
-from klaviyo_assets.state.bookkeeping_store import Store
+from klaviyo_assets.state.bookkeeping_store import BookkeepingStore
 from klaviyo_assets.state.changed_periods import ChangedPeriods
 from klaviyo_assets.state.computed_columns import ComputedColumns
 from klaviyo_assets.state.coverage_store import CoverageStore
@@ -34,10 +34,19 @@ from klaviyo_assets.warehouse.sql import quoted
 
 _ADDED_COLUMNS: Columns = {column.name: (str(column.type), column.description) for column in ADDED_COLUMNS}
 
-_ALWAYS_CREATED: Sequence[type[Store]] = (SyncLog, CoverageStore, NullRateLog, Rereads)
+_ALWAYS_CREATED: Sequence[type[BookkeepingStore]] = (SyncLog, CoverageStore, NullRateLog, Rereads)
 """Bookkeeping tables of every schema, in the order in which they are created; ``_layout`` comes last."""
 
-_ON_DEMAND: Sequence[type[Store]] = (Tombstones, Erasures, FieldRuleLog, ComputedColumns, Properties, MetricViewNames, ChangedPeriods, Unanswered)
+_ON_DEMAND: Sequence[type[BookkeepingStore]] = (
+    Tombstones,
+    Erasures,
+    FieldRuleLog,
+    ComputedColumns,
+    Properties,
+    MetricViewNames,
+    ChangedPeriods,
+    Unanswered,
+)
 """Bookkeeping tables that only some schemas have."""
 
 
@@ -109,7 +118,7 @@ class Tables:
         """
         place, known = (connection, self.warehouse, self.schema), known or SchemaColumns(connection, self.schema)
         version, migration = SchemaVersion(*place, known), LayoutMigration(*place, known)
-        stores: Sequence[type[Store]] = (*_ALWAYS_CREATED, SchemaVersion, *_ON_DEMAND)
+        stores: Sequence[type[BookkeepingStore]] = (*_ALWAYS_CREATED, SchemaVersion, *_ON_DEMAND)
         declared = {store.NAME: store.COLUMNS for store in stores}
         version.reject_newer()
         Ownership(*place, known).check(dict.fromkeys((self.entry.name, self.rebuilt_name), self.entry.primary_key), migration.columns_now(declared))

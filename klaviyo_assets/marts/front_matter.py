@@ -20,7 +20,7 @@ from pathlib import Path
 
 from klaviyo_assets._internal import identifiers
 from klaviyo_assets.marts.mart_errors import InvalidModel
-from klaviyo_assets.marts.model import Check, Header, Query, Scope
+from klaviyo_assets.marts.model import Check, Header, HeaderQuery, Scope
 
 _FIELD = re.compile(rf"-- ?(?P<kind>[a-z]+)(?: (?P<name>{identifiers.PATTERN}))?: *(?P<text>.*)")
 _PART_OF_A_SCHEMA = re.compile(r"[a-z][a-z0-9_]*")
@@ -64,7 +64,7 @@ def parse_header(path: Path, text: str) -> Header:
         columns=columns,
         scope=_scope(path, one.get("incremental")),
         view=one["view"].text if "view" in one else None,
-        metadata=tuple(Query(entry.name, entry.text, entry.line) for entry in found if entry.kind == "metadata"),
+        metadata=tuple(HeaderQuery(entry.name, entry.text, entry.line) for entry in found if entry.kind == "metadata"),
         checks=tuple(Check(entry.name, entry.text, entry.line, entry.kind == "warn") for entry in found if entry.kind in ("check", "warn")),
     )
 

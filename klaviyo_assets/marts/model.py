@@ -17,7 +17,7 @@ class Scope(StrEnum):
 
 
 @dataclass(frozen=True)
-class Query:
+class HeaderQuery:
     """SQL of a header: what it is called, and the line where it begins."""
 
     name: str
@@ -26,7 +26,7 @@ class Query:
 
 
 @dataclass(frozen=True)
-class Check(Query):
+class Check(HeaderQuery):
     """A query that returns the rows that are wrong.
 
     Attributes:
@@ -55,7 +55,7 @@ class Header:
     columns: Mapping[str, str] = field(default_factory=dict)
     scope: Scope | None = None
     view: str | None = None
-    metadata: tuple[Query, ...] = ()
+    metadata: tuple[HeaderQuery, ...] = ()
     checks: tuple[Check, ...] = ()
 
 

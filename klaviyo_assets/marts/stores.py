@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import ClassVar
 
 from klaviyo_assets.marts.model import Scope
-from klaviyo_assets.state.bookkeeping_store import Store
+from klaviyo_assets.state.bookkeeping_store import BookkeepingStore
 from klaviyo_assets.warehouse.ddl import INSTANT, Columns
 
 
@@ -37,7 +37,7 @@ class Built:
     version: str | None = None
 
 
-class BuiltModels(Store):
+class BuiltModels(BookkeepingStore):
     """When and from what each model was built: the watermarks, which commit together with the rows."""
 
     NAME: ClassVar[str] = "_models"
@@ -94,7 +94,7 @@ class Capture:
     syncs: tuple[str, ...]
 
 
-class Captures(Store):
+class Captures(BookkeepingStore):
     """The captures of changes of events, one per scope."""
 
     NAME: ClassVar[str] = "_captures"
@@ -121,7 +121,7 @@ class Captures(Store):
         )
 
 
-class GroupEvents(Store):
+class GroupEvents(BookkeepingStore):
     """How many events each group had at the last capture: a group that loses one, or gets one without a sync, has another number."""
 
     NAME: ClassVar[str] = "_group_events"
@@ -133,7 +133,7 @@ class GroupEvents(Store):
     }
 
 
-class ChangedGroups(Store):
+class ChangedGroups(BookkeepingStore):
     """The groups that have changed, until all models have followed."""
 
     NAME: ClassVar[str] = "_changed_groups"

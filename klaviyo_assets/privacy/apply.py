@@ -10,11 +10,12 @@ from typing import Any
 import polars as pl
 
 from klaviyo_assets.catalog import CATALOG, Catalog
+from klaviyo_assets.catalog.columns import EXTRA
 from klaviyo_assets.decode.polars_schema import ODD_TEXT, RECORD
 from klaviyo_assets.decode.within import JsonColumnReader, readers_within, with_values_within
-from klaviyo_assets.privacy.hashing import SALT_VARIABLE, SHORTEST_SALT, Kind, Salt, is_hash, salt_of_environment
+from klaviyo_assets.privacy.hashing import SALT_VARIABLE, SHORTEST_SALT, Salt, ValueKind, is_hash, salt_of_environment
 from klaviyo_assets.privacy.json_edit import Change, ObjectOnly, Remove, Tree, splice
-from klaviyo_assets.privacy.rules import EXTRA, Action, FieldRules, InvalidFieldRules, Rule, needs_salt, parse_rules
+from klaviyo_assets.privacy.rules import Action, FieldRules, InvalidFieldRules, Rule, needs_salt, parse_rules
 
 _WHOLE_RECORDS = (ODD_TEXT, f"{RECORD}attributes", f"{RECORD}relationships")
 """Members of ``_extra`` that contain a whole record as text, or a malformed attributes object: no rule can find its field there."""
@@ -121,7 +122,7 @@ class FieldRuleSet:
                 trees.setdefault(EXTRA, {})[name] = _to_null  # still shows that the member was there
         return dict(trees)
 
-    def _hash(self, kind: Kind, *, again: bool) -> Callable[[str], str]:
+    def _hash(self, kind: ValueKind, *, again: bool) -> Callable[[str], str]:
         assert self.salt is not None
         salt = self.salt
 

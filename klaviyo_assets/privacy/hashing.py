@@ -10,7 +10,7 @@ import re
 from enum import StrEnum
 from typing import NoReturn
 
-PREFIX = "sha256:"
+HASH_PREFIX = "sha256:"
 
 SHORTEST_SALT = 16
 """Minimum length of a salt."""
@@ -24,10 +24,10 @@ _PHONE_VALUE = re.compile(r"\s*\+?[\d\s().\/-]{7,}")
 _PHONE_NAME = re.compile(r"\b(?:(?:tele|mobile|cell)?phone|mobile)(?:no|nr|numbers?|s)?\b")
 _EMAIL_NAME = re.compile(r"\be ?mails?(?:address(?:es)?)?\b")
 
-_HASHED = re.compile(rf"{PREFIX}[0-9a-f]{{64}}")
+_HASHED = re.compile(rf"{HASH_PREFIX}[0-9a-f]{{64}}")
 
 
-class Kind(StrEnum):
+class ValueKind(StrEnum):
     """What a value is. It determines how the value is normalized before it is hashed."""
 
     EMAIL = "email"
@@ -51,15 +51,15 @@ class Salt:
     def __len__(self) -> int:
         return len(self._key)
 
-    def hash(self, value: str, kind: Kind = Kind.TEXT) -> str:
+    def hash(self, value: str, kind: ValueKind = ValueKind.TEXT) -> str:
         """Return ``sha256:`` and the HMAC-SHA256 of a value, in hexadecimal digits.
 
         Example:
             >>> salt = Salt("0123456789abcdef")
-            >>> salt.hash(" Ann@Example.com", Kind.EMAIL) == salt.hash("ann@example.com", Kind.EMAIL)
+            >>> salt.hash(" Ann@Example.com", ValueKind.EMAIL) == salt.hash("ann@example.com", ValueKind.EMAIL)
             True
         """
-        return PREFIX + hmac.new(self._key, normalized(value, kind).encode(errors="surrogatepass"), hashlib.sha256).hexdigest()
+        return HASH_PREFIX + hmac.new(self._key, normalized(value, kind).encode(errors="surrogatepass"), hashlib.sha256).hexdigest()
 
     @property
     def fingerprint(self) -> str:
@@ -79,21 +79,21 @@ def salt_of_environment() -> Salt | None:
     return salt if len(salt) else None
 
 
-def normalized(value: str, kind: Kind) -> str:
+def normalized(value: str, kind: ValueKind) -> str:
     """Return a value as it is hashed: e-mail trimmed and in lower case, a phone number as + and its digits.
 
     Other values do not change, so different values keep different hashes.
 
     Example:
-        >>> normalized("0049 (170) 123-45", Kind.PHONE)
+        >>> normalized("0049 (170) 123-45", ValueKind.PHONE)
         '+4917012345'
-        >>> normalized("iOS", Kind.PHONE)
+        >>> normalized("iOS", ValueKind.PHONE)
         'iOS'
     """
     match kind:
-        case Kind.EMAIL if "@" in value:
+        case ValueKind.EMAIL if "@" in value:
             return value.strip().lower()
-        case Kind.PHONE if is_phone(value):
+        case ValueKind.PHONE if is_phone(value):
             digits = "".join(str(int(character)) for character in value if character.isdecimal())
             return "+" + (digits[2:] if digits.startswith("00") and "+" not in value else digits)
         case _:
@@ -105,15 +105,15 @@ def is_phone(value: str) -> bool:
     return _PHONE_VALUE.fullmatch(value) is not None and any(character.isdecimal() for character in value)
 
 
-def kind_of(name: str) -> Kind:
+def kind_of(name: str) -> ValueKind:
     """Return the kind of a field's values, by the words of its name.
 
     ``Billing E-Mail`` and ``$email`` are e-mail addresses, ``phone_number`` and ``mobilePhone`` are phone numbers; ``automobile`` is neither.
     """
     words = re.sub(r"[\W_]+", " ", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name)).lower()
     if _EMAIL_NAME.search(words):
-        return Kind.EMAIL
-    return Kind.PHONE if _PHONE_NAME.search(words) else Kind.TEXT
+        return ValueKind.EMAIL
+    return ValueKind.PHONE if _PHONE_NAME.search(words) else ValueKind.TEXT
 
 
 def is_hash(text: str) -> bool:

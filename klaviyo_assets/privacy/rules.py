@@ -8,13 +8,10 @@ from itertools import pairwise
 
 from klaviyo_assets._internal.sanitize import one_line
 from klaviyo_assets.catalog import CATALOG, Catalog
-from klaviyo_assets.catalog.columns import Column, ColumnType
+from klaviyo_assets.catalog.columns import EXTRA, Column, ColumnType
 from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.errors import KlaviyoAssetsError
-from klaviyo_assets.privacy.hashing import Kind, kind_of
-
-EXTRA = "_extra"
-"""The column of attributes that are not in the catalog; rules may name its members."""
+from klaviyo_assets.privacy.hashing import ValueKind, kind_of
 
 FieldRules = Mapping[str, Mapping[str, str]]
 """``drop`` or ``hash`` by resource type and field, as users write them."""
@@ -60,7 +57,7 @@ class Rule:
     also: tuple[str, ...] = ()
 
     @property
-    def kind(self) -> Kind:
+    def kind(self) -> ValueKind:
         """What the field holds, by its name."""
         return kind_of(self.attribute[-1])
 

@@ -27,7 +27,7 @@ _SHAPE = {f"{RECORD}id": "a string", f"{RECORD}attributes": "an object", f"{RECO
 """Expected types of the members of a record that have no column of their own."""
 
 
-class Kind(StrEnum):
+class DriftKind(StrEnum):
     """What has drifted."""
 
     NEW = "new attribute"
@@ -51,7 +51,7 @@ class Drift:
         example: Its value, shortened, or only its type if it may be personal; None if nothing can be shown.
     """
 
-    kind: Kind
+    kind: DriftKind
     attribute: str
     expected: str
     rows: int
@@ -104,7 +104,7 @@ class DriftFinder:
             case _:
                 expected = f"members of {name}"
         shown = _shown(example, personal=self._may_be_personal(columns)) if example is not None else None
-        return Drift(Kind.OTHER_TYPE if columns or name in _SHAPE else Kind.NEW, name, expected, rows, id_, shown)
+        return Drift(DriftKind.OTHER_TYPE if columns or name in _SHAPE else DriftKind.NEW, name, expected, rows, id_, shown)
 
     def _has_value(self) -> str:
         """Return a condition for members of ``_extra`` with a value, and for empty ones that a column or flattened object should hold."""
@@ -137,13 +137,13 @@ class DriftFinder:
         return columns[0].personal if is_known else any(column.personal for column in self.entry.columns)
 
     def _odd_text(self) -> Iterator[Drift]:
-        yield from self._rows_where(Kind.ODD_TEXT, ODD_TEXT, "plain JSON text", f"{EXTRA} IS NOT NULL AND json_exists({EXTRA}, '/{ODD_TEXT}')")
+        yield from self._rows_where(DriftKind.ODD_TEXT, ODD_TEXT, "plain JSON text", f"{EXTRA} IS NOT NULL AND json_exists({EXTRA}, '/{ODD_TEXT}')")
 
     def _nulls(self) -> Iterator[Drift]:
         for column in self._columns:
             if column.required:
                 expected = f"{column.type}, never null"
-                yield from self._rows_where(Kind.NULL, column.name, expected, f"NOT {is_present(column)}")
+                yield from self._rows_where(DriftKind.NULL, column.name, expected, f"NOT {is_present(column)}")
 
     def _new_values(self) -> Iterator[Drift]:
         for column in self._columns:
@@ -153,7 +153,7 @@ class DriftFinder:
                 expected = "one of " + ", ".join(column.values)
                 # A listed value is not personal, but one that is not listed may be.
                 example = "NULL" if column.personal else text
-                yield from self._rows_where(Kind.NEW_VALUE, column.name, expected, f"{text} NOT IN ({listed})", example)
+                yield from self._rows_where(DriftKind.NEW_VALUE, column.name, expected, f"{text} NOT IN ({listed})", example)
 
     @cached_property
     def _columns(self) -> list[Column]:
@@ -162,7 +162,7 @@ class DriftFinder:
         known = {name for name, *_ in described} - self.with_rules
         return [column for column in self.entry.columns if column.name in known]
 
-    def _rows_where(self, kind: Kind, name: str, expected: str, condition: str, example: str = "NULL") -> Iterator[Drift]:
+    def _rows_where(self, kind: DriftKind, name: str, expected: str, condition: str, example: str = "NULL") -> Iterator[Drift]:
         ((rows, id_, value),) = self.connection.execute(
             f"SELECT count(*), min({self._key}), arg_min({example}, {self._key}) FROM {self.table} WHERE {DELETED_AT} IS NULL AND ({condition})"
         ).fetchall()

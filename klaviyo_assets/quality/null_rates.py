@@ -10,7 +10,7 @@ from klaviyo_assets.decode import SYNCED_AT
 from klaviyo_assets.load.null_rate_recorder import USUAL
 from klaviyo_assets.load.predicates import is_present
 from klaviyo_assets.load.tables import DELETED_AT, Tables
-from klaviyo_assets.quality.drift import Drift, Kind
+from klaviyo_assets.quality.drift import Drift, DriftKind
 from klaviyo_assets.state.null_rate_log import NullRate, NullRateLog
 from klaviyo_assets.warehouse.sql import key_text
 
@@ -48,4 +48,4 @@ def _drift(connection: DuckDBPyConnection, tables: Tables, column: Column, rate:
         return None
     since = f"{from_microseconds(rate.since_us):%Y-%m-%d %H:%M} UTC"
     expected = f"a value, as in {rate.values_before} of {rate.rows_before} rows before {since}"
-    return Drift(Kind.GONE, column.name, expected, rate.null_rows, id_, None)
+    return Drift(DriftKind.GONE, column.name, expected, rate.null_rows, id_, None)

@@ -14,7 +14,7 @@ Value = str | int | bool | None
 """A value to filter or sort by; instants are microseconds since the epoch."""
 
 
-class Kind(StrEnum):
+class FieldKind(StrEnum):
     """Kind of a field; determines the syntax of its values in a filter."""
 
     TIME = "time"
@@ -25,10 +25,10 @@ class Kind(StrEnum):
 
 
 _KINDS = {
-    ColumnType.TIMESTAMP: Kind.TIME,
-    ColumnType.BOOLEAN: Kind.BOOLEAN,
-    ColumnType.INTEGER: Kind.INTEGER,
-    ColumnType.STRING: Kind.STRING,
+    ColumnType.TIMESTAMP: FieldKind.TIME,
+    ColumnType.BOOLEAN: FieldKind.BOOLEAN,
+    ColumnType.INTEGER: FieldKind.INTEGER,
+    ColumnType.STRING: FieldKind.STRING,
 }
 
 _ALIASES = {
@@ -52,13 +52,13 @@ def canonical(entry: ResourceType, field: str) -> str:
 
 
 @cache
-def _attribute_paths(name: str, entry_columns: tuple[Any, ...]) -> dict[str, tuple[tuple[str, ...], Kind]]:
+def _attribute_paths(name: str, entry_columns: tuple[Any, ...]) -> dict[str, tuple[tuple[str, ...], FieldKind]]:
     paths = {
         ".".join(column.path[1:]): (column.path[1:], _KINDS[column.type])
         for column in entry_columns
         if column.path[0] == "attributes" and column.type in _KINDS
     }
-    return paths | {field: (path, Kind.STRING) for (type_name, field), path in _OWN_NAMES.items() if type_name == name}
+    return paths | {field: (path, FieldKind.STRING) for (type_name, field), path in _OWN_NAMES.items() if type_name == name}
 
 
 @cache
@@ -66,14 +66,14 @@ def _sorted_or_filtered(name: str, filters: tuple[str, ...], sorts: tuple[str, .
     return frozenset(filters) | frozenset(sorts)
 
 
-def kind_of(entry: ResourceType, field: str) -> Kind:
+def kind_of(entry: ResourceType, field: str) -> FieldKind:
     """Return the kind of a field that the endpoint filters by."""
     if "has" in entry.endpoint.filters.get(field, ()):
-        return Kind.RELATION
+        return FieldKind.RELATION
     if field.endswith(".timestamp") or field == "timestamp":
-        return Kind.TIME
+        return FieldKind.TIME
     known = _attribute_paths(entry.name, entry.columns).get(field)
-    return known[1] if known else Kind.STRING
+    return known[1] if known else FieldKind.STRING
 
 
 def values_of(entry: ResourceType, attributes: dict[str, Any]) -> dict[str, Value]:
@@ -83,7 +83,7 @@ def values_of(entry: ResourceType, attributes: dict[str, Any]) -> dict[str, Valu
     for field, (path, kind) in _attribute_paths(entry.name, entry.columns).items():
         if field in wanted and canonical(entry, field) == field:
             value = _at(attributes, path)
-            values[field] = instants.parse(value) if kind is Kind.TIME and value is not None else value
+            values[field] = instants.parse(value) if kind is FieldKind.TIME and value is not None else value
     for field in wanted - values.keys():
         inner = _at(attributes, tuple(field.split("."))) if "." in field else None
         if isinstance(inner, str | bool | int):

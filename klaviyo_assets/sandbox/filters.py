@@ -7,7 +7,7 @@ from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.catalog.types.campaigns import CHANNELS
 from klaviyo_assets.sandbox import grammar, instants
 from klaviyo_assets.sandbox.errors import ApiError, invalid
-from klaviyo_assets.sandbox.fields import Kind, Value, canonical, kind_of
+from klaviyo_assets.sandbox.fields import FieldKind, Value, canonical, kind_of
 from klaviyo_assets.sandbox.instants import SECOND
 from klaviyo_assets.sandbox.options import SandboxOptions
 from klaviyo_assets.sandbox.records import Record
@@ -146,16 +146,16 @@ def _operand(entry: ResourceType, call: grammar.Call, now: int) -> Value | froze
 
 def _value(entry: ResourceType, field: str, literal: grammar.Literal, now: int) -> Value:
     kind = kind_of(entry, field)
-    if literal.quoted != (kind is Kind.STRING):
-        raise _invalid(f"The value of '{field}' {'must' if kind is Kind.STRING else 'must not'} be quoted.")
+    if literal.quoted != (kind is FieldKind.STRING):
+        raise _invalid(f"The value of '{field}' {'must' if kind is FieldKind.STRING else 'must not'} be quoted.")
     match kind:
-        case Kind.TIME:
+        case FieldKind.TIME:
             return _instant(field, literal.text, now)
-        case Kind.BOOLEAN if literal.text in _BOOLEANS:
+        case FieldKind.BOOLEAN if literal.text in _BOOLEANS:
             return _BOOLEANS[literal.text]
-        case Kind.INTEGER if literal.text.lstrip("-").isdecimal():
+        case FieldKind.INTEGER if literal.text.lstrip("-").isdecimal():
             return int(literal.text)
-        case Kind.STRING if literal.text in _CHOICES.get((entry.name, field), {literal.text}):
+        case FieldKind.STRING if literal.text in _CHOICES.get((entry.name, field), {literal.text}):
             return literal.text
         case _:
             raise _invalid(f"'{literal.text}' is not a valid value for '{field}'.")

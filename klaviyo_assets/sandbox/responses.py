@@ -12,7 +12,7 @@ from klaviyo_assets.sandbox import cursors
 from klaviyo_assets.sandbox.catalog_links import resolved
 from klaviyo_assets.sandbox.cursors import Cursor
 from klaviyo_assets.sandbox.errors import ApiError
-from klaviyo_assets.sandbox.fields import Kind, canonical, kind_of
+from klaviyo_assets.sandbox.fields import FieldKind, canonical, kind_of
 from klaviyo_assets.sandbox.fieldsets import keep_fields
 from klaviyo_assets.sandbox.filters import Filter, compile_filter
 from klaviyo_assets.sandbox.options import SandboxOptions
@@ -186,7 +186,7 @@ def _matching(
 ) -> Iterator[Record]:
     field = canonical(entry, query.sort.removeprefix("-"))
     # Conditions on an instant that is also the sort field become bounds, so the cost of a page depends only on its size.
-    bounding = filter_.on(field) if kind_of(entry, field) is Kind.TIME else []
+    bounding = filter_.on(field) if kind_of(entry, field) is FieldKind.TIME else []
     lows, highs = zip(*(condition.bounds() for condition in bounding), strict=True) if bounding else ((), ())
     walked = store.records_of(entry, parent_id or _only_parent(entry, filter_)).walk(
         field,

@@ -11,7 +11,7 @@ from typing import ClassVar
 import polars as pl
 
 from klaviyo_assets._internal.instants import from_microseconds, from_seconds
-from klaviyo_assets.state.bookkeeping_store import Store
+from klaviyo_assets.state.bookkeeping_store import BookkeepingStore
 from klaviyo_assets.state.coverage import TimeWindow
 from klaviyo_assets.state.days import joined
 from klaviyo_assets.state.periods import SECONDS_OF_A_QUARTER, is_plausible
@@ -33,7 +33,7 @@ class ChangedPeriod:
     sync_id: str
 
 
-class ChangedPeriods(Store):
+class ChangedPeriods(BookkeepingStore):
     """The changed periods of a schema. The table is created when Dagster has partitions for them."""
 
     NAME: ClassVar[str] = "_changed_periods"

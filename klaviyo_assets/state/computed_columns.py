@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from typing import ClassVar
 
-from klaviyo_assets.state.bookkeeping_store import Store
+from klaviyo_assets.state.bookkeeping_store import BookkeepingStore
 from klaviyo_assets.warehouse.ddl import Columns
 
 
-class ComputedColumns(Store):
+class ComputedColumns(BookkeepingStore):
     """The definitions of computed columns. The table is created with the first such column."""
 
     NAME: ClassVar[str] = "_computed_columns"

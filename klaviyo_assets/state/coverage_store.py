@@ -6,7 +6,7 @@ from typing import ClassVar
 
 import polars as pl
 
-from klaviyo_assets.state.bookkeeping_store import Store
+from klaviyo_assets.state.bookkeeping_store import BookkeepingStore
 from klaviyo_assets.state.coverage import BEGINNING, CoverageRow, merged
 from klaviyo_assets.warehouse.ddl import INSTANT, Columns
 from klaviyo_assets.warehouse.sql import literal
@@ -20,7 +20,7 @@ _REQUIRED = ("subset", "field", "window_start", "window_end", "read_at", "finger
 """Columns that must not be null."""
 
 
-class CoverageStore(Store):
+class CoverageStore(BookkeepingStore):
     """The coverage of a schema. Unchanged rows are not rewritten, so the file does not grow."""
 
     NAME: ClassVar[str] = "_coverage"

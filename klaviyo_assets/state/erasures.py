@@ -3,11 +3,11 @@
 from datetime import UTC, datetime
 from typing import ClassVar
 
-from klaviyo_assets.state.bookkeeping_store import Store
+from klaviyo_assets.state.bookkeeping_store import BookkeepingStore
 from klaviyo_assets.warehouse.ddl import INSTANT, Columns
 
 
-class Erasures(Store):
+class Erasures(BookkeepingStore):
     """The erasures of a schema. The table is created with the first one that changes rows."""
 
     NAME: ClassVar[str] = "_erasures"

@@ -5,11 +5,11 @@ from typing import ClassVar
 
 from klaviyo_assets.privacy.apply import AppliedRule
 from klaviyo_assets.privacy.rules import Action
-from klaviyo_assets.state.bookkeeping_store import Store
+from klaviyo_assets.state.bookkeeping_store import BookkeepingStore
 from klaviyo_assets.warehouse.ddl import Columns
 
 
-class FieldRuleLog(Store):
+class FieldRuleLog(BookkeepingStore):
     """The stored rules of a schema. The table is created with the first rule."""
 
     NAME: ClassVar[str] = "_field_rules"

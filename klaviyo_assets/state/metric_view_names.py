@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from klaviyo_assets.state.bookkeeping_store import Store
+from klaviyo_assets.state.bookkeeping_store import BookkeepingStore
 from klaviyo_assets.warehouse.ddl import Columns
 
 
@@ -17,7 +17,7 @@ class Property:
     column: str | None
 
 
-class Properties(Store):
+class Properties(BookkeepingStore):
     """The properties of the events of each metric."""
 
     NAME: ClassVar[str] = "_properties"
@@ -56,7 +56,7 @@ class MetricView:
     definition: str
 
 
-class MetricViewNames(Store):
+class MetricViewNames(BookkeepingStore):
     """The view of each metric."""
 
     NAME: ClassVar[str] = "_metric_views"

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from klaviyo_assets.state.bookkeeping_store import Store
+from klaviyo_assets.state.bookkeeping_store import BookkeepingStore
 from klaviyo_assets.warehouse.ddl import INSTANT, Columns
 
 
@@ -19,7 +19,7 @@ class NullRate:
     null_rows: int
 
 
-class NullRateLog(Store):
+class NullRateLog(BookkeepingStore):
     """The columns of a schema's tables that have lost their values."""
 
     NAME: ClassVar[str] = "_null_rates"

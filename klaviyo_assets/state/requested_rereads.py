@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import ClassVar
 
 from klaviyo_assets._internal.instants import from_microseconds
-from klaviyo_assets.state.bookkeeping_store import Store
+from klaviyo_assets.state.bookkeeping_store import BookkeepingStore
 from klaviyo_assets.state.coverage import TimeWindow
 from klaviyo_assets.state.days import joined
 from klaviyo_assets.warehouse.ddl import INSTANT, Columns
@@ -31,7 +31,7 @@ class Reread:
     expects_none: bool = False
 
 
-class Rereads(Store):
+class Rereads(BookkeepingStore):
     """The windows of a schema that must be read again."""
 
     NAME: ClassVar[str] = "_rereads"

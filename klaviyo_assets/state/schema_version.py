@@ -8,14 +8,14 @@ from typing import ClassVar
 
 from klaviyo_assets._version import __version__
 from klaviyo_assets.errors import NewerLayout
-from klaviyo_assets.state.bookkeeping_store import Store
+from klaviyo_assets.state.bookkeeping_store import BookkeepingStore
 from klaviyo_assets.warehouse.ddl import Columns, SchemaColumns
 
 LAYOUT = 2
 """Version of the layout that this library reads and writes. Schemas older than this table have no version."""
 
 
-class SchemaVersion(Store):
+class SchemaVersion(BookkeepingStore):
     """The version of a schema. Earlier versions of this library read this table too, so its columns never change."""
 
     NAME: ClassVar[str] = "_layout"

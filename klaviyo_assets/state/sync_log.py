@@ -6,12 +6,12 @@ from typing import ClassVar
 
 from duckdb import DuckDBPyConnection
 
-from klaviyo_assets.state.bookkeeping_store import Store
+from klaviyo_assets.state.bookkeeping_store import BookkeepingStore
 from klaviyo_assets.state.table_fingerprint import TableState
 from klaviyo_assets.warehouse.ddl import INSTANT, Columns, has_column
 from klaviyo_assets.warehouse.sql import literal
 
-KEPT_FOR = timedelta(days=400)
+SYNCS_KEPT_FOR = timedelta(days=400)
 """How long rows are kept: a year, plus the same month of the year before."""
 
 KEPT_ALWAYS = 100
@@ -68,7 +68,7 @@ class CompleteSync:
     is_latest: bool
 
 
-class SyncLog(Store):
+class SyncLog(BookkeepingStore):
     """The log of the syncs of a schema."""
 
     NAME: ClassVar[str] = "_syncs"
@@ -231,7 +231,7 @@ class SyncLog(Store):
             )
 
     def delete_old(self, resource_type: str, now: datetime) -> None:
-        """Delete rows of a resource type that are older than :data:`KEPT_FOR`.
+        """Delete rows of a resource type that are older than :data:`SYNCS_KEPT_FOR`.
 
         The latest :data:`KEPT_ALWAYS` stay, and the last one that has changed rows: it is the data version.
         """
@@ -239,7 +239,7 @@ class SyncLog(Store):
             f"resource_type = ? AND started_at < ? AND id IS DISTINCT FROM ? AND id NOT IN "
             f"(SELECT id FROM {self.table} WHERE resource_type = ? ORDER BY started_at DESC LIMIT {KEPT_ALWAYS})"
         )
-        parameters = [resource_type, now - KEPT_FOR, self.last_change(resource_type), resource_type]
+        parameters = [resource_type, now - SYNCS_KEPT_FOR, self.last_change(resource_type), resource_type]
         if self._count(due, parameters) >= _MIN_ROWS_TO_DELETE:
             self.connection.execute(f"DELETE FROM {self.table} WHERE {due}", parameters)
 

@@ -7,11 +7,11 @@ from typing import ClassVar
 
 import polars as pl
 
-from klaviyo_assets.state.bookkeeping_store import Store
+from klaviyo_assets.state.bookkeeping_store import BookkeepingStore
 from klaviyo_assets.warehouse.ddl import INSTANT, Columns
 
 
-class Tombstones(Store):
+class Tombstones(BookkeepingStore):
     """The erased records of a schema. The table is created with the first erasure."""
 
     NAME: ClassVar[str] = "_erased"

@@ -4,7 +4,7 @@ from collections.abc import Collection
 from datetime import datetime, timedelta
 from typing import ClassVar
 
-from klaviyo_assets.state.bookkeeping_store import Store
+from klaviyo_assets.state.bookkeeping_store import BookkeepingStore
 from klaviyo_assets.state.tombstones import id_hash
 from klaviyo_assets.warehouse.ddl import INSTANT, Columns
 
@@ -12,7 +12,7 @@ ASKED_AGAIN_AFTER = timedelta(days=7)
 """When such a record is requested again, unless a full read comes first."""
 
 
-class Unanswered(Store):
+class Unanswered(BookkeepingStore):
     """The records of a schema that need not be requested at each sync. The table is created with the first such record."""
 
     NAME: ClassVar[str] = "_unanswered"

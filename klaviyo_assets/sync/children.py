@@ -5,13 +5,13 @@ parents whose count differs. Last, where a complete read did not return a stored
 that joined again has moved there, perhaps after that part was read.
 """
 
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from klaviyo_assets._internal.threads import in_thread
 from klaviyo_assets.extract.fetch_state import FetchState
 from klaviyo_assets.extract.parent_counts import count_children
-from klaviyo_assets.extract.slices import AnySlice, shorten_names
+from klaviyo_assets.extract.slices import shorten_names
 from klaviyo_assets.extract.strategies.parent_windows import complete_slice, newest_slice
 from klaviyo_assets.extract.strategies.proof import to_count
 from klaviyo_assets.extract.strategies.strategy import PlanContext
@@ -19,11 +19,9 @@ from klaviyo_assets.load.child_access import ChildAccess
 from klaviyo_assets.load.child_rows import CompleteRead, ParentCount, proofs
 from klaviyo_assets.load.parents_ending import ParentsEnding
 from klaviyo_assets.state.parent_facts import ParentFacts
+from klaviyo_assets.sync.callbacks import FetchSlices
 from klaviyo_assets.sync.context import SyncContext
 from klaviyo_assets.sync.planned import PlannedSync
-
-Fetch = Callable[[Sequence[AnySlice]], Awaitable[tuple[Path, ...]]]
-"""Fetches and loads slices, and returns the files with the keys of their records."""
 
 _RECOUNTS = 2
 """Times that a parent is counted again because children joined it between its count and the read."""
@@ -67,7 +65,9 @@ async def _counts(sync: SyncContext, parents: Sequence[str]) -> dict[str, Parent
     return {id_: ParentCount(count, at) for id_, (count, at) in found.items()}
 
 
-async def read_children(sync: SyncContext, planned: PlannedSync, state: FetchState, files: tuple[Path, ...], fetch: Fetch) -> ParentsEnding | None:
+async def read_children(
+    sync: SyncContext, planned: PlannedSync, state: FetchState, files: tuple[Path, ...], fetch: FetchSlices
+) -> ParentsEnding | None:
     """Read the children that must be compared, after the planned slices; return what the end of the sync marks, or None if nothing.
 
     Args:
@@ -108,7 +108,7 @@ async def read_children(sync: SyncContext, planned: PlannedSync, state: FetchSta
     return ParentsEnding(parent.column, live, reads, equal, coverage)
 
 
-async def _verdicts(sync: SyncContext, context: PlanContext, counts: Mapping[str, ParentCount], fetch: Fetch) -> dict[str, bool | None]:
+async def _verdicts(sync: SyncContext, context: PlanContext, counts: Mapping[str, ParentCount], fetch: FetchSlices) -> dict[str, bool | None]:
     """Return whether the stored children of each counted parent equal its count; None if children joined it at each try."""
     access = ChildAccess(sync.loader)
     verdicts = await in_thread(access.compare, counts)

@@ -4,12 +4,11 @@ A sync that did not read the final states cannot know whether a row that it did 
 by id; if there are many, all children of their parent are read. So a row is marked only if its record is gone.
 """
 
-from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 
 from klaviyo_assets._internal.threads import in_thread
-from klaviyo_assets.decode import Page
 from klaviyo_assets.extract.fetch_state import FetchState
 from klaviyo_assets.extract.lookup import look_up
 from klaviyo_assets.extract.slices import AnySlice, ParentGroupSlice
@@ -22,21 +21,16 @@ from klaviyo_assets.load.group_rows import GroupRead
 from klaviyo_assets.load.parents_ending import ParentsEnding
 from klaviyo_assets.state.child_parts import ChildPart
 from klaviyo_assets.state.coverage import CoverageRow
+from klaviyo_assets.sync.callbacks import FetchSlices, LoadPages
 from klaviyo_assets.sync.context import SyncContext
 from klaviyo_assets.sync.planned import PlannedSync
-
-Fetch = Callable[[Sequence[AnySlice]], Awaitable[tuple[Path, ...]]]
-"""Fetches and loads slices, and returns the files with the keys of their records."""
-
-Store = Callable[[Sequence[Page]], Awaitable[None]]
-"""Loads records that were looked up."""
 
 _ROWS_PER_REQUEST = 100
 """Children of a page. Reading a parent completely takes a request for so many of its children; a look-up takes one for each."""
 
 
 async def read_groups(
-    sync: SyncContext, planned: PlannedSync, state: FetchState, files: tuple[Path, ...], fetch: Fetch, store: Store
+    sync: SyncContext, planned: PlannedSync, state: FetchState, files: tuple[Path, ...], fetch: FetchSlices, store: LoadPages
 ) -> ParentsEnding | None:
     """Read what the planned slices have left open; return what the end of the sync marks, or None if nothing.
 
@@ -88,7 +82,7 @@ def _continued(slices: Sequence[AnySlice]) -> Iterator[tuple[str, datetime]]:
 
 
 async def _read_again(
-    sync: SyncContext, context: PlanContext, state: FetchState, parents: Sequence[str], fetch: Fetch, files: tuple[Path, ...]
+    sync: SyncContext, context: PlanContext, state: FetchState, parents: Sequence[str], fetch: FetchSlices, files: tuple[Path, ...]
 ) -> GroupRead:
     """Read all children of some parents."""
     if not parents:
@@ -99,7 +93,7 @@ async def _read_again(
     return GroupRead(_parts(state.finished[before:]), files + more)
 
 
-async def _gone(sync: SyncContext, missing: Sequence[tuple[str, str]], store: Store) -> list[Key]:
+async def _gone(sync: SyncContext, missing: Sequence[tuple[str, str]], store: LoadPages) -> list[Key]:
     """Look up the records of rows that were not returned, load those that exist, and return the keys of the others."""
     pages = await look_up(sync.client, sync.entry, [id_ for _, id_ in missing]) if missing else []
     if pages:

@@ -11,7 +11,7 @@ from klaviyo_assets._internal.sanitize import MAX_LENGTH, markdown, one_line
 from klaviyo_assets.api.klaviyo_errors import KlaviyoError, RequestFailed
 from klaviyo_assets.checks import unknown_attributes
 from klaviyo_assets.errors import SyncError
-from klaviyo_assets.quality.drift import Drift, Kind
+from klaviyo_assets.quality.drift import Drift, DriftKind
 from klaviyo_assets.sandbox.keys import ALL_SCOPES_KEY
 from klaviyo_assets.sandbox.process import SandboxProcess
 from klaviyo_assets.warehouse import LocalFile
@@ -85,7 +85,7 @@ def test_errors_and_checks_show_it_on_one_line(kind: str) -> None:
         str(RequestFailed("It failed.", detail=text, code=text)),
         str(RequestFailed(f"About {text}", endpoint=f"GET /api/{text}")),
         str(SyncError(f"About {text}", text)),
-        unknown_attributes([Drift(Kind.NEW, text, "no such attribute", 3, text, text)], dg.AssetKey("lists")).description or "",
+        unknown_attributes([Drift(DriftKind.NEW, text, "no such attribute", 3, text, text)], dg.AssetKey("lists")).description or "",
     ]
 
     for words in shown:

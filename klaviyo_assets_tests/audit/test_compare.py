@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from klaviyo_assets.audit.compare import Difference, State, differences
+from klaviyo_assets.audit.compare import Difference, DifferenceState, differences
 from klaviyo_assets.audit.event_counts import years
 from klaviyo_assets.state.coverage import CoverageRow, TimeWindow, without
 from klaviyo_assets.state.days import DAY, midnight, whole_days, windows_of
@@ -55,30 +55,30 @@ def test_windows_to_reread_are_not_covered_and_nothing_else_changes(days: set[da
 @pytest.mark.parametrize(
     ("state", "reread", "counts_before", "expected"),
     [
-        (None, False, (5, 3), State.MISMATCH),
-        (State.MISMATCH, False, (5, 3), State.MISMATCH),
-        (State.REREAD_PENDING, False, (5, 3), State.REREAD_PENDING),
-        (State.REREAD_PENDING, False, (4, 3), State.REREAD_PENDING),
-        (State.REREAD_PENDING, True, (5, 3), State.UNRESOLVED),
-        (State.REREAD_PENDING, True, (5, 2), State.UNRESOLVED),
-        (State.REREAD_PENDING, True, (4, 3), State.MISMATCH),
-        (State.UNRESOLVED, True, (5, 3), State.UNRESOLVED),
-        (State.UNRESOLVED, True, (5, 2), State.MISMATCH),
-        (State.UNRESOLVED, True, (4, 3), State.MISMATCH),
-        (State.UNRESOLVED, False, (5, 3), State.MISMATCH),
+        (None, False, (5, 3), DifferenceState.MISMATCH),
+        (DifferenceState.MISMATCH, False, (5, 3), DifferenceState.MISMATCH),
+        (DifferenceState.REREAD_PENDING, False, (5, 3), DifferenceState.REREAD_PENDING),
+        (DifferenceState.REREAD_PENDING, False, (4, 3), DifferenceState.REREAD_PENDING),
+        (DifferenceState.REREAD_PENDING, True, (5, 3), DifferenceState.UNRESOLVED),
+        (DifferenceState.REREAD_PENDING, True, (5, 2), DifferenceState.UNRESOLVED),
+        (DifferenceState.REREAD_PENDING, True, (4, 3), DifferenceState.MISMATCH),
+        (DifferenceState.UNRESOLVED, True, (5, 3), DifferenceState.UNRESOLVED),
+        (DifferenceState.UNRESOLVED, True, (5, 2), DifferenceState.MISMATCH),
+        (DifferenceState.UNRESOLVED, True, (4, 3), DifferenceState.MISMATCH),
+        (DifferenceState.UNRESOLVED, False, (5, 3), DifferenceState.MISMATCH),
     ],
 )
-def test_state_of_a_difference(state: State | None, reread: bool, counts_before: tuple[int, int], expected: State) -> None:
+def test_state_of_a_difference(state: DifferenceState | None, reread: bool, counts_before: tuple[int, int], expected: DifferenceState) -> None:
     day, reread_at = date(2026, 1, 1), NEW_YEAR if reread else None
     before = [Difference(day, "M", *counts_before, state, reread_at)] if state else []
 
-    expected_at = reread_at if expected is State.UNRESOLVED else None
+    expected_at = reread_at if expected is DifferenceState.UNRESOLVED else None
     assert differences({("M", day): 5}, {("M", day): 3}, before) == [Difference(day, "M", 5, 3, expected, expected_at)]
 
 
 def test_matching_days_are_dropped_and_days_that_were_not_compared_are_kept() -> None:
-    not_compared = Difference(date(2026, 1, 1), "M", 5, 3, State.REREAD_PENDING)
-    matching = Difference(date(2026, 1, 2), "M", 5, 3, State.REREAD_PENDING)
+    not_compared = Difference(date(2026, 1, 1), "M", 5, 3, DifferenceState.REREAD_PENDING)
+    matching = Difference(date(2026, 1, 2), "M", 5, 3, DifferenceState.REREAD_PENDING)
 
     assert differences({("M", matching.day): 5}, {("M", matching.day): 5}, [not_compared, matching]) == [not_compared]
 

@@ -17,7 +17,7 @@ from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.decode import EXTRA, PageDecoder
 from klaviyo_assets.decode.timestamps import parse_instant
 from klaviyo_assets.load.tables import Tables
-from klaviyo_assets.quality.drift import DriftFinder, Kind
+from klaviyo_assets.quality.drift import DriftFinder, DriftKind
 from klaviyo_assets.warehouse import LocalFile
 from klaviyo_assets_tests.accounts import COLLECTIONS
 from klaviyo_assets_tests.contract.digest import DIGEST, RECORDS, SOURCE, by_type
@@ -132,4 +132,4 @@ def test_drift_checks_do_not_warn_about_them(name: str, warehouse: LocalFile) ->
         finder = DriftFinder(connection, tables.rows, entry)
 
         assert finder.unknown() == []
-        assert [one for one in finder.drifts() if one.kind is not Kind.NULL] == []
+        assert [one for one in finder.drifts() if one.kind is not DriftKind.NULL] == []

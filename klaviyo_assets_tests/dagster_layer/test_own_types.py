@@ -8,7 +8,7 @@ import pytest
 
 from klaviyo_assets import CATALOG, KlaviyoResource, KlaviyoTranslator, build_klaviyo_assets, build_klaviyo_definitions
 from klaviyo_assets.checks import schema_drift, unknown_attributes
-from klaviyo_assets.quality.drift import Drift, Kind
+from klaviyo_assets.quality.drift import Drift, DriftKind
 from klaviyo_assets.validation import InvalidDefinition
 from klaviyo_assets_tests.outside_types import VOUCHERS
 
@@ -38,7 +38,7 @@ def test_only_known_documentation_is_linked(url: str) -> None:
 
 @pytest.mark.parametrize("check", [unknown_attributes, schema_drift])
 def test_checks_advise_to_correct_the_own_type(check: Callable[..., dg.AssetCheckResult]) -> None:
-    drifts = [Drift(Kind.NEW, "color", "no such attribute", 3, "1", "red")]
+    drifts = [Drift(DriftKind.NEW, "color", "no such attribute", 3, "1", "red")]
 
     ours, own = (check(drifts, dg.AssetKey("vouchers"), own_type).description or "" for own_type in (None, "vouchers"))
 

@@ -18,7 +18,7 @@ from klaviyo_assets.cli.main import main
 from klaviyo_assets.erasure.subject import DataSubject
 from klaviyo_assets.errors import SyncError
 from klaviyo_assets.extract.sync_options import SyncMode, SyncOptions
-from klaviyo_assets.privacy.hashing import Kind, Salt
+from klaviyo_assets.privacy.hashing import Salt, ValueKind
 from klaviyo_assets.privacy.rules import FieldRules
 from klaviyo_assets.sandbox.process import SandboxProcess
 from klaviyo_assets.state.locks import sync_lock
@@ -168,12 +168,18 @@ def test_an_ambiguous_name_is_refused(who: str, filled: LocalFile) -> None:
 
 def test_invalid_address_or_number_matches_no_profile() -> None:
     person = DataSubject.named("01H2")
-    for value, kind in (("[erased]", Kind.EMAIL), ("", Kind.EMAIL), ("unknown", Kind.PHONE), ("12", Kind.PHONE), ("1234-56", Kind.PHONE)):
+    for value, kind in (
+        ("[erased]", ValueKind.EMAIL),
+        ("", ValueKind.EMAIL),
+        ("unknown", ValueKind.PHONE),
+        ("12", ValueKind.PHONE),
+        ("1234-56", ValueKind.PHONE),
+    ):
         person.learn(value, kind)
     assert person == DataSubject.named("01H2")
 
-    person.learn(" Ann@Example.com", Kind.EMAIL)
-    person.learn("0049 170 1234567", Kind.PHONE)
+    person.learn(" Ann@Example.com", ValueKind.EMAIL)
+    person.learn("0049 170 1234567", ValueKind.PHONE)
     assert person == DataSubject.named("01H2", "ann@example.com", "+491701234567")
 
 
@@ -361,7 +367,7 @@ class TestHashed:
     def test_hashes_in_texts_of_others_are_replaced(self, sandbox: SandboxProcess, warehouse: LocalFile) -> None:
         id_, email = self.filled(sandbox, warehouse, self.HASHED)
         other = query(warehouse, f"SELECT min(id) FROM profiles WHERE id <> '{id_}'")[0][0]
-        query(warehouse, f"""UPDATE profiles SET properties = '{{"friend": "{Salt(SALT).hash(email, Kind.EMAIL)}"}}' WHERE id = '{other}'""")
+        query(warehouse, f"""UPDATE profiles SET properties = '{{"friend": "{Salt(SALT).hash(email, ValueKind.EMAIL)}"}}' WHERE id = '{other}'""")
 
         erase(warehouse, id_)
 

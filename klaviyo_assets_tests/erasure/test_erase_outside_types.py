@@ -15,7 +15,7 @@ from klaviyo_assets.catalog.resource_type import Parent, ResourceType
 from klaviyo_assets.cli.erase_command import erase as erase_in_python
 from klaviyo_assets.erasure.erase import DataSubject, Erased, Erasure
 from klaviyo_assets.errors import SyncError
-from klaviyo_assets.privacy.hashing import Kind, Salt
+from klaviyo_assets.privacy.hashing import Salt, ValueKind
 from klaviyo_assets.privacy.rules import Action
 from klaviyo_assets.sandbox.process import SandboxProcess
 from klaviyo_assets.state.locks import sync_lock
@@ -126,7 +126,9 @@ def test_rows_with_the_address_are_deleted_and_not_stored_again(any_warehouse: W
 def test_rows_with_a_hashed_address_need_the_salt(any_warehouse: Warehouse, tmp_path: Path) -> None:
     fill_profiles(any_warehouse, tmp_path)
     salt = Salt(SALT)
-    Loads(any_warehouse, tmp_path, VOTES)([vote("P1", "1", email=salt.hash(EMAIL, Kind.EMAIL)), vote("P1", "2", email="sha256:of another person")])
+    Loads(any_warehouse, tmp_path, VOTES)(
+        [vote("P1", "1", email=salt.hash(EMAIL, ValueKind.EMAIL)), vote("P1", "2", email="sha256:of another person")]
+    )
     query(any_warehouse, "CREATE TABLE _field_rules (resource_type VARCHAR, field VARCHAR, action VARCHAR, salt_fingerprint VARCHAR)")
     query(any_warehouse, f"INSERT INTO _field_rules VALUES ('votes', 'email', '{Action.HASH.value}', '{salt.fingerprint}')")
     catalog = CATALOG.with_(VOTES)

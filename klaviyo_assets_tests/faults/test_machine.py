@@ -19,7 +19,7 @@ from klaviyo_assets._version import __version__
 from klaviyo_assets.errors import NewerLayout
 from klaviyo_assets.sandbox.process import SandboxProcess
 from klaviyo_assets.state.schema_version import LAYOUT
-from klaviyo_assets.state.sync_log import KEPT_FOR
+from klaviyo_assets.state.sync_log import SYNCS_KEPT_FOR
 from klaviyo_assets.warehouse import LocalFile
 from klaviyo_assets.warehouse.interface import WarehouseError
 from klaviyo_assets_tests.accounts import in_small_pages, local_file, query, small, sync
@@ -299,7 +299,7 @@ def test_old_sync_rows_are_deleted_and_the_account_stays_pinned(settled: Sandbox
     totals = "count(*), date_diff('day', min(started_at), max(started_at)), list(DISTINCT account_id)"
     ((count, days, accounts),) = query(warehouse, f"SELECT {totals} FROM _syncs")
     assert count <= 402
-    assert days <= KEPT_FOR.days
+    assert days <= SYNCS_KEPT_FOR.days
     assert accounts == ["AAAAAA"]
 
 

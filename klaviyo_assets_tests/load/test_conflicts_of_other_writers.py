@@ -10,7 +10,7 @@ import pytest
 
 from klaviyo_assets.audit.audit_store import AuditStore
 from klaviyo_assets.audit.audit_tables import AuditRecord
-from klaviyo_assets.audit.compare import Difference, State
+from klaviyo_assets.audit.compare import Difference, DifferenceState
 from klaviyo_assets.erasure.erase import DataSubject, Erasure
 from klaviyo_assets_tests.accounts import query
 from klaviyo_assets_tests.load.loads import NOON, Loads
@@ -74,7 +74,7 @@ def test_an_erasure_with_permanent_conflicts_changes_nothing(shared: SharedFile,
     assert query(shared, "SELECT id FROM profiles ORDER BY id") == [(ANN,), (BOB,)]
 
 
-def difference(state: State = State.MISMATCH) -> Difference:
+def difference(state: DifferenceState = DifferenceState.MISMATCH) -> Difference:
     return Difference(DAY, "M1", klaviyo_count=2, table_count=1, state=state)
 
 
@@ -96,7 +96,7 @@ WORK: dict[str, tuple[Callable[[AuditStore], Any], str, str, Any]] = {
         lambda store: [one.state for one in store.last()[1]],
         "COMMENT ON COLUMN",
         COMMENTED,
-        [State.MISMATCH],
+        [DifferenceState.MISMATCH],
     ),
     "read the coverage": (lambda store: store.coverage(), "COMMENT ON COLUMN", COMMENTED, []),
 }

@@ -19,7 +19,7 @@ from klaviyo_assets.catalog import CATALOG, Catalog
 from klaviyo_assets.decode import PageDecoder
 from klaviyo_assets.extract.sync_options import SyncMode, SyncOptions
 from klaviyo_assets.privacy.apply import FieldRuleSet, rule_sets_for
-from klaviyo_assets.privacy.hashing import Kind, Salt
+from klaviyo_assets.privacy.hashing import Salt, ValueKind
 from klaviyo_assets.privacy.rules import FieldRules, InvalidFieldRules, parse_rules
 from klaviyo_assets.sandbox.keys import ALL_SCOPES_KEY
 from klaviyo_assets.sandbox.process import SandboxProcess
@@ -85,8 +85,8 @@ def test_values_with_a_rule_are_stored_nowhere_and_others_are_unchanged(account:
 
     rows, expected = table(plain_file, "profiles"), truth(account, "profiles")
     salt = Salt(SALT)
-    assert rows["email"].to_list() == [None if value is None else salt.hash(value, Kind.EMAIL) for value in expected["email"]]
-    assert rows["phone_number"].to_list() == [None if value is None else salt.hash(value, Kind.PHONE) for value in expected["phone_number"]]
+    assert rows["email"].to_list() == [None if value is None else salt.hash(value, ValueKind.EMAIL) for value in expected["email"]]
+    assert rows["phone_number"].to_list() == [None if value is None else salt.hash(value, ValueKind.PHONE) for value in expected["phone_number"]]
     assert rows["first_name"].null_count() == rows["properties"].null_count() == rows.height
     named = ["email", "phone_number", "first_name", "properties"]
     assert rows.drop(named).equals(expected.drop(named))
@@ -163,7 +163,7 @@ def test_a_new_rule_is_applied_to_stored_rows_and_leaves_no_values_in_the_file(a
     assert report.row.records_read < before.height  # the rows were not read again
     assert any("were rewritten to match it" in note for note in report.notes)
     salt, rows = Salt(SALT), table(plain_file, "profiles")
-    assert rows["email"].to_list() == [None if value is None else salt.hash(value, Kind.EMAIL) for value in before["email"]]
+    assert rows["email"].to_list() == [None if value is None else salt.hash(value, ValueKind.EMAIL) for value in before["email"]]
     assert rows.drop("email", "phone_number", "first_name", "properties").equals(before.drop("email", "phone_number", "first_name", "properties"))
     assert found_in(all_bytes(plain_file), plain_values(account)) == []
     assert not plain_file.state_dir.joinpath("compaction-due").exists()
@@ -225,7 +225,7 @@ def test_another_salt_changes_the_hashes_of_all_rows(account: SandboxProcess, wa
     sync_with_rules("profiles", account, warehouse, RULES)
 
     salt = Salt("another secret of the tests")
-    expected = [None if value is None else salt.hash(value, Kind.EMAIL) for value in truth(account, "profiles")["email"]]
+    expected = [None if value is None else salt.hash(value, ValueKind.EMAIL) for value in truth(account, "profiles")["email"]]
     assert table(warehouse, "profiles")["email"].to_list() == expected
 
 

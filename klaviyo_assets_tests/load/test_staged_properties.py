@@ -12,7 +12,7 @@ from klaviyo_assets.load import property_profile
 from klaviyo_assets.load.batch import Batch
 from klaviyo_assets.load.loader import Loader
 from klaviyo_assets.load.metric_views import MetricViews
-from klaviyo_assets.load.property_kinds import Kind
+from klaviyo_assets.load.property_kinds import PropertyKind
 from klaviyo_assets.load.property_profile import MAX_PROPERTIES
 from klaviyo_assets.load.staged_properties import StagedProperties
 from klaviyo_assets.sandbox.process import SandboxProcess
@@ -41,9 +41,9 @@ def test_a_property_of_one_event_of_600_000_is_found() -> None:
     for number, file in enumerate(FILES):
         staged.note(file, with_another if number == 17 else many)
 
-    common = {"$value": Kind.INTEGER, "Name": Kind.TEXT}
+    common = {"$value": PropertyKind.INTEGER, "Name": PropertyKind.TEXT}
     assert staged.of(FILES[:17]) == {"M1": common}
-    assert staged.of(FILES[17:18]) == staged.of(FILES) == {"M1": {**common, "Rare": Kind.BOOLEAN}}
+    assert staged.of(FILES[17:18]) == staged.of(FILES) == {"M1": {**common, "Rare": PropertyKind.BOOLEAN}}
 
 
 def test_kinds_widen_from_file_to_file() -> None:
@@ -52,8 +52,8 @@ def test_kinds_widen_from_file_to_file() -> None:
     before = staged.of(FILES[:1])
     staged.note(FILES[1], events('{"a": 1.5}', None, '{"b": "x"}'))
 
-    assert before == staged.of(FILES[:1]) == {"M1": {"a": Kind.INTEGER, "b": Kind.NULL}, "M2": {"a": Kind.INTEGER}}
-    assert staged.of(FILES[:2]) == {"M1": {"a": Kind.NUMBER, "b": Kind.TEXT}, "M2": {"a": Kind.INTEGER}}
+    assert before == staged.of(FILES[:1]) == {"M1": {"a": PropertyKind.INTEGER, "b": PropertyKind.NULL}, "M2": {"a": PropertyKind.INTEGER}}
+    assert staged.of(FILES[:2]) == {"M1": {"a": PropertyKind.NUMBER, "b": PropertyKind.TEXT}, "M2": {"a": PropertyKind.INTEGER}}
 
 
 def test_properties_of_a_file_that_could_not_be_written_come_with_the_next_one(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -73,7 +73,7 @@ def test_properties_of_a_file_that_could_not_be_written_come_with_the_next_one(m
     staged.note(FILES[1], frame)
 
     assert staged.of(FILES[:1]) is None
-    assert staged.of(FILES[1:2]) == {f"M{number}": {"a": Kind.INTEGER} for number in range(5)}
+    assert staged.of(FILES[1:2]) == {f"M{number}": {"a": PropertyKind.INTEGER} for number in range(5)}
 
 
 def test_files_of_others_must_be_read() -> None:

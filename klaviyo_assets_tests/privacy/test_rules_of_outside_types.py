@@ -15,7 +15,7 @@ from klaviyo_assets.catalog.columns import ColumnType, attribute
 from klaviyo_assets.catalog.endpoint import EQUALS
 from klaviyo_assets.load.loader import Loader
 from klaviyo_assets.privacy.apply import rule_sets_for
-from klaviyo_assets.privacy.hashing import Kind, Salt
+from klaviyo_assets.privacy.hashing import Salt, ValueKind
 from klaviyo_assets.privacy.rules import FieldRules, InvalidFieldRules, parse_rules
 from klaviyo_assets.sandbox.keys import ALL_SCOPES_KEY
 from klaviyo_assets.sandbox.process import SandboxProcess
@@ -114,7 +114,7 @@ def test_rules_are_applied_to_stored_rows_with_a_composite_key(kind: str, tmp_pa
     changed, rewritten = Loader(warehouse, entry, "klaviyo").apply_rules(rules, str, load.row)
 
     assert (changed, rewritten) == (True, 4)
-    hashes = [Salt(SALT).hash(f"{poll}-{id_}@example.com", Kind.EMAIL) for poll in "AB" for id_ in "12"]
+    hashes = [Salt(SALT).hash(f"{poll}-{id_}@example.com", ValueKind.EMAIL) for poll in "AB" for id_ in "12"]
     assert query(warehouse, "SELECT email FROM votes ORDER BY poll_id, vote_id") == [(value,) for value in hashes]
     assert query(warehouse, "SELECT DISTINCT comment, answers::VARCHAR FROM votes") == [(None, '{"n": 1.0}')]
     assert query(warehouse, "SELECT count(*) FROM votes WHERE note = poll_id || vote_id") == [(4,)]

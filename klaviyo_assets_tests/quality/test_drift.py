@@ -16,7 +16,7 @@ from klaviyo_assets.decode.malformed import UnreadablePage, repair_surrogates, r
 from klaviyo_assets.extract.error_position import locating_decode_errors
 from klaviyo_assets.load.loader import Loader
 from klaviyo_assets.load.tables import Tables
-from klaviyo_assets.quality.drift import Drift, Kind
+from klaviyo_assets.quality.drift import Drift, DriftKind
 from klaviyo_assets.quality.inspector import inspecting
 from klaviyo_assets.sandbox.process import SandboxProcess
 from klaviyo_assets.warehouse import LocalFile
@@ -31,7 +31,7 @@ def unknown(warehouse: LocalFile, name: str) -> dict[str, Drift]:
         return {one.attribute: one for one in inspector.unknown_attributes()}
 
 
-def drifts(warehouse: LocalFile, name: str) -> dict[tuple[str, Kind], Drift]:
+def drifts(warehouse: LocalFile, name: str) -> dict[tuple[str, DriftKind], Drift]:
     with inspecting(warehouse, CATALOG[name], "klaviyo") as inspector:
         return {(one.attribute, one.kind): one for one in inspector.drifts()}
 
@@ -57,7 +57,7 @@ def test_a_value_of_another_type_is_kept_and_reported(change: str, new_account: 
 
     assert table(warehouse, "segments").height == 6
     found = unknown(warehouse, "segments")[attribute_name]
-    assert (found.kind, found.rows, found.example_id) == (Kind.OTHER_TYPE, 1, id_)
+    assert (found.kind, found.rows, found.example_id) == (DriftKind.OTHER_TYPE, 1, id_)
     assert query(warehouse, f"SELECT json_extract(_extra, '$.{attribute_name}')::VARCHAR FROM segments WHERE id = '{id_}'") == [(found.example,)]
 
 
@@ -70,8 +70,8 @@ def test_a_new_attribute_is_reported_with_an_example_that_is_not_personal(new_ac
         sync(name, sandbox, warehouse)
 
     one, other = unknown(warehouse, "lists")['folder "x"'], unknown(warehouse, "profiles")["nick_name"]
-    assert (one.kind, one.rows, one.example) == (Kind.NEW, 1, '{"id":1.0}')
-    assert (other.kind, other.rows, other.example) == (Kind.NEW, 1, "a string")
+    assert (one.kind, one.rows, one.example) == (DriftKind.NEW, 1, '{"id":1.0}')
+    assert (other.kind, other.rows, other.example) == (DriftKind.NEW, 1, "a string")
 
 
 def test_an_object_with_personal_members_is_not_shown(new_account: NewAccount, warehouse: LocalFile) -> None:
@@ -124,7 +124,7 @@ def test_a_new_member_of_a_flattened_object_is_reported_if_it_has_a_value(new_ac
     sync("campaigns", sandbox, warehouse)
 
     found = unknown(warehouse, "campaigns")
-    assert {name: (one.kind, one.rows) for name, one in found.items()} == {"send_options": (Kind.OTHER_TYPE, 2)}
+    assert {name: (one.kind, one.rows) for name, one in found.items()} == {"send_options": (DriftKind.OTHER_TYPE, 2)}
     assert query(warehouse, f"SELECT send_options_ignore_unsubscribes FROM campaigns WHERE id = '{ids[1][0]}'") == [(True,)]
 
 
@@ -152,7 +152,7 @@ def test_any_name_is_reported_with_an_example(odd: str, new_account: NewAccount,
 
     (found,) = unknown(warehouse, "segments").values()
     assert found.attribute.removeprefix("attributes.") == odd
-    assert (found.kind, found.example) == (Kind.NEW, '{"v":1}')
+    assert (found.kind, found.example) == (DriftKind.NEW, '{"v":1}')
 
 
 def test_a_record_of_an_odd_shape_is_reported(new_account: NewAccount, warehouse: LocalFile) -> None:
@@ -161,9 +161,9 @@ def test_a_record_of_an_odd_shape_is_reported(new_account: NewAccount, warehouse
 
     found = unknown(warehouse, "lists")
     assert {name: (one.kind, one.expected, one.example) for name, one in found.items()} == {
-        "record.id": (Kind.OTHER_TYPE, "a string", "5"),
-        "record.attributes": (Kind.OTHER_TYPE, "an object", "[]"),
-        "record.meta": (Kind.NEW, "no such attribute", '{"a":1}'),
+        "record.id": (DriftKind.OTHER_TYPE, "a string", "5"),
+        "record.attributes": (DriftKind.OTHER_TYPE, "an object", "[]"),
+        "record.meta": (DriftKind.NEW, "no such attribute", '{"a":1}'),
     }
 
 
@@ -176,12 +176,12 @@ def test_a_new_value_a_null_and_a_cut_text_are_reported(new_account: NewAccount,
         sync(name, sandbox, warehouse)
 
     reviews, campaigns = drifts(warehouse, "reviews"), drifts(warehouse, "campaigns")
-    assert reviews["review_type", Kind.NEW_VALUE] == Drift(
-        Kind.NEW_VALUE, "review_type", "one of question, rating, review, store", 1, review, "video"
+    assert reviews["review_type", DriftKind.NEW_VALUE] == Drift(
+        DriftKind.NEW_VALUE, "review_type", "one of question, rating, review, store", 1, review, "video"
     )
-    assert reviews["verified", Kind.NULL].example_id == review
-    assert campaigns["status", Kind.NEW_VALUE].example == "Paused"
-    assert campaigns["name", Kind.NULL].example_id == campaign
+    assert reviews["verified", DriftKind.NULL].example_id == review
+    assert campaigns["status", DriftKind.NEW_VALUE].example == "Paused"
+    assert campaigns["name", DriftKind.NULL].example_id == campaign
     assert table(warehouse, "campaigns").equals(truth(sandbox, "campaigns"))
 
 
@@ -191,7 +191,7 @@ def test_half_a_character_is_kept_unchanged_in_extra(new_account: NewAccount, wa
 
     sync("events", sandbox, warehouse)
 
-    found = drifts(warehouse, "events")["_odd_text", Kind.ODD_TEXT]
+    found = drifts(warehouse, "events")["_odd_text", DriftKind.ODD_TEXT]
     assert unknown(warehouse, "events") == {}
     rows = query(warehouse, "SELECT _extra ->> '$._odd_text', event_properties FROM events WHERE _extra IS NOT NULL")
     assert len(rows) == found.rows > 0
@@ -208,7 +208,7 @@ def test_half_a_character_is_kept_unchanged_in_extra(new_account: NewAccount, wa
 def test_the_record_as_received_is_not_kept_if_fields_have_rules(new_account: NewAccount, warehouse: LocalFile) -> None:
     sync_with_rules("events", new_account(lone_surrogates=True), warehouse, {"events": {"event_properties.$value": "drop"}})
 
-    found = drifts(warehouse, "events")["_odd_text", Kind.ODD_TEXT]
+    found = drifts(warehouse, "events")["_odd_text", DriftKind.ODD_TEXT]
     assert query(warehouse, "SELECT _extra, count(*) FROM events WHERE _extra IS NOT NULL GROUP BY ALL") == [('{"_odd_text":null}', found.rows)]
     assert unknown(warehouse, "events") == {}
 
@@ -226,7 +226,7 @@ def test_a_difference_is_reported_as_long_as_a_row_has_it(new_account: NewAccoun
         sync(name, sandbox, warehouse)
 
     assert drifts(warehouse, "reviews") == reviews
-    assert reviews.keys() == {("review_type", Kind.NEW_VALUE), ("verified", Kind.NULL)}
+    assert reviews.keys() == {("review_type", DriftKind.NEW_VALUE), ("verified", DriftKind.NULL)}
     later = drifts(warehouse, "events")
     assert later.keys() == events.keys()
     assert all(later[key].rows >= one.rows for key, one in events.items()), "late events arrive during the day"
@@ -238,7 +238,7 @@ def test_a_null_of_json_is_reported(new_account: NewAccount, warehouse: LocalFil
 
     sync("campaigns", sandbox, warehouse)
 
-    found = drifts(warehouse, "campaigns")["send_strategy", Kind.NULL]
+    found = drifts(warehouse, "campaigns")["send_strategy", DriftKind.NULL]
     assert (found.rows, found.example_id) == (1, id_)
 
 
@@ -249,7 +249,7 @@ def test_a_value_of_another_type_is_not_a_null(new_account: NewAccount, warehous
 
     sync("campaigns", sandbox, warehouse)
 
-    assert {key: one.example_id for key, one in drifts(warehouse, "campaigns").items()} == {("audiences_included", Kind.NULL): without}
+    assert {key: one.example_id for key, one in drifts(warehouse, "campaigns").items()} == {("audiences_included", DriftKind.NULL): without}
 
 
 @pytest.mark.long

@@ -7,7 +7,7 @@ import pytest
 
 from klaviyo_assets.catalog import CATALOG
 from klaviyo_assets.extract.sync_options import SyncMode, SyncOptions
-from klaviyo_assets.quality.drift import Drift, Kind
+from klaviyo_assets.quality.drift import Drift, DriftKind
 from klaviyo_assets.quality.inspector import inspecting
 from klaviyo_assets.sandbox.process import SandboxProcess
 from klaviyo_assets.warehouse import LocalFile
@@ -21,7 +21,7 @@ NewAccount = Callable[..., SandboxProcess]
 def missing(warehouse: LocalFile, name: str) -> dict[str, Drift]:
     with inspecting(warehouse, CATALOG[name], "klaviyo") as inspector:
         found = inspector.drifts()
-    return {one.attribute: one for one in found if one.kind is Kind.GONE}
+    return {one.attribute: one for one in found if one.kind is DriftKind.GONE}
 
 
 def remove(sandbox: SandboxProcess, name: str, attribute: str, ids: list[str]) -> None:

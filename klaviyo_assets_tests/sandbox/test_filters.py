@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from klaviyo_assets.catalog import CATALOG
 from klaviyo_assets.sandbox.errors import ApiError
-from klaviyo_assets.sandbox.fields import Kind, canonical, kind_of
+from klaviyo_assets.sandbox.fields import FieldKind, canonical, kind_of
 from klaviyo_assets.sandbox.filters import compile_filter
 from klaviyo_assets.sandbox.grammar import Call, FilterSyntaxError, Literal, parse
 from klaviyo_assets.sandbox.instants import render, to_micros
@@ -26,7 +26,7 @@ TIMED = [
     if entry.parent is None
     for field, operators in entry.endpoint.filters.items()
     for op in sorted(operators)
-    if kind_of(entry, field) is Kind.TIME
+    if kind_of(entry, field) is FieldKind.TIME
 ]
 
 

@@ -13,7 +13,7 @@ from klaviyo_assets.load.loader import Loader
 from klaviyo_assets.publish.facts import version_of
 from klaviyo_assets.state.changed_periods import ChangedPeriods
 from klaviyo_assets.state.data_version import data_version
-from klaviyo_assets.state.sync_log import KEPT_ALWAYS, KEPT_FOR, SyncLog
+from klaviyo_assets.state.sync_log import KEPT_ALWAYS, SYNCS_KEPT_FOR, SyncLog
 from klaviyo_assets.warehouse import LocalFile
 from klaviyo_assets_tests.accounts import local_file, query
 from klaviyo_assets_tests.load.loads import NOON, Loads
@@ -131,6 +131,6 @@ def test_the_last_sync_that_has_changed_rows_stays_in_the_log(warehouse: LocalFi
         log.insert(replace(changed, started_at=old, rows_inserted=1))
         for number in range(2 * KEPT_ALWAYS):
             log.insert(replace(idle, id=f"idle-{number}", started_at=old + timedelta(hours=number + 1)))
-        log.delete_old("lists", old + KEPT_FOR + timedelta(days=100))
+        log.delete_old("lists", old + SYNCS_KEPT_FOR + timedelta(days=100))
         assert log.count("lists") == KEPT_ALWAYS + 1
         assert data_version(log, "lists") == "changed"

@@ -18,7 +18,7 @@ import duckdb
 import pytest
 
 from klaviyo_assets.audit.audit_store import AuditStore
-from klaviyo_assets.audit.compare import State
+from klaviyo_assets.audit.compare import DifferenceState
 from klaviyo_assets.erasure.erase import Erasure
 from klaviyo_assets.erasure.subject import DataSubject
 from klaviyo_assets.errors import NotOurs
@@ -41,10 +41,10 @@ RULES = {"profiles": {"email": "hash", "phone_number": "drop"}}
 ERASED = "010B54JHGKCP2BWZWGRQA10TZ0"
 REREAD_AT = {date(2026, 2, 2): datetime(2026, 4, 9, 19, 0, 25, tzinfo=UTC), date(2026, 2, 11): datetime(2026, 4, 9, 19, 0, 12, tzinfo=UTC)}
 STATES = {
-    date(2026, 1, 24): State.MISMATCH,
-    date(2026, 1, 29): State.REREAD_PENDING,
-    date(2026, 2, 2): State.REREAD_PENDING,
-    date(2026, 2, 11): State.UNRESOLVED,
+    date(2026, 1, 24): DifferenceState.MISMATCH,
+    date(2026, 1, 29): DifferenceState.REREAD_PENDING,
+    date(2026, 2, 2): DifferenceState.REREAD_PENDING,
+    date(2026, 2, 11): DifferenceState.UNRESOLVED,
 }
 
 
@@ -71,7 +71,7 @@ def rows(warehouse: LocalFile, sql: str) -> list[tuple[object, ...]]:
         return connection.execute(sql).fetchall()
 
 
-def states(warehouse: LocalFile) -> tuple[dict[date, State], dict[date, datetime]]:
+def states(warehouse: LocalFile) -> tuple[dict[date, DifferenceState], dict[date, datetime]]:
     record, found = AuditStore(warehouse, "klaviyo").last()
     assert record is not None
     assert (record.metrics, record.days, record.lost) == (6, 516, 0)

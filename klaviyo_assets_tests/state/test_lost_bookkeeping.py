@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from klaviyo_assets.extract.sync_options import SyncMode, SyncOptions
-from klaviyo_assets.privacy.hashing import Kind, Salt
+from klaviyo_assets.privacy.hashing import Salt, ValueKind
 from klaviyo_assets.privacy.rules import FieldRules
 from klaviyo_assets.sandbox.process import SandboxProcess
 from klaviyo_assets.state.bookkeeping_copy import BookkeepingCopy
@@ -134,7 +134,9 @@ def test_losing_the_recorded_rules_does_not_change_the_table(loss: str, account:
     report = sync_with_rules("profiles", account, warehouse, RULES)
 
     assert table(warehouse, "profiles").equals(before)
-    assert before["email"].to_list() == [None if one is None else Salt(SALT).hash(one, Kind.EMAIL) for one in truth(account, "profiles")["email"]]
+    assert before["email"].to_list() == [
+        None if one is None else Salt(SALT).hash(one, ValueKind.EMAIL) for one in truth(account, "profiles")["email"]
+    ]
     assert any("_field_rules lacked the field rules" in note for note in report.notes), report.notes
     assert query(warehouse, "FROM _field_rules ORDER BY ALL") == recorded
     assert not any("_field_rules" in note for note in sync_with_rules("profiles", account, warehouse, RULES).notes)
@@ -156,7 +158,7 @@ def test_rules_changed_since_the_loss_are_applied(
     match changed:
         case "salt":
             salt = Salt("another secret of the tests")
-            assert stored["email"].to_list() == [None if one is None else salt.hash(one, Kind.EMAIL) for one in plain["email"]]
+            assert stored["email"].to_list() == [None if one is None else salt.hash(one, ValueKind.EMAIL) for one in plain["email"]]
         case "no rules":
             assert stored.equals(plain)
         case _:

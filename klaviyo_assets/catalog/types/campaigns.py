@@ -2,7 +2,7 @@
 
 from klaviyo_assets.catalog.columns import ColumnType, attribute, from_subset, record_id, to_many
 from klaviyo_assets.catalog.endpoint import ANY, CONTAINS, EQUALS, EQUALS_ANY, RANGE, TIER_M, Endpoint, PageSize
-from klaviyo_assets.catalog.includes import TAGS
+from klaviyo_assets.catalog.includes import WITH_TAGS
 from klaviyo_assets.catalog.replication import FullTable
 from klaviyo_assets.catalog.resource_type import ResourceType, Subset
 
@@ -100,7 +100,7 @@ CAMPAIGNS = ResourceType(
         to_many("tags", "tag_ids", "Tags of the campaign; null if Klaviyo does not list them."),
     ),
     replication=FullTable(),
-    requested_includes=(TAGS,),
+    requested_includes=(WITH_TAGS,),
     subsets=_subsets(),
     version_column="updated_at",
     read_in_seconds=True,

@@ -2,7 +2,7 @@
 
 from klaviyo_assets.catalog.columns import ColumnType, attribute, record_id, to_many
 from klaviyo_assets.catalog.endpoint import ANY, EQUALS, RANGE, TEXT, TIER_S, Endpoint, PageSize
-from klaviyo_assets.catalog.includes import FLOW_ACTIONS, TAGS
+from klaviyo_assets.catalog.includes import WITH_FLOW_ACTIONS, WITH_TAGS
 from klaviyo_assets.catalog.replication import FullTable
 from klaviyo_assets.catalog.resource_type import ResourceType, Subset
 
@@ -43,7 +43,7 @@ FLOWS = ResourceType(
         to_many("tags", "tag_ids", "Tags of the flow; null if Klaviyo does not list them."),
     ),
     replication=FullTable(),
-    requested_includes=(TAGS, FLOW_ACTIONS),
+    requested_includes=(WITH_TAGS, WITH_FLOW_ACTIONS),
     subsets=(
         Subset("live", ("equals(archived,false)",)),
         Subset("archived", ("equals(archived,true)",)),

@@ -2,7 +2,7 @@
 
 from klaviyo_assets.catalog.columns import ColumnType, attribute, record_id, to_many
 from klaviyo_assets.catalog.endpoint import EQUALS, TIER_M, Endpoint
-from klaviyo_assets.catalog.includes import FLOW_TRIGGERS
+from klaviyo_assets.catalog.includes import WITH_FLOW_TRIGGERS
 from klaviyo_assets.catalog.replication import FullTable
 from klaviyo_assets.catalog.resource_type import ResourceType
 
@@ -28,7 +28,7 @@ METRICS = ResourceType(
         to_many("flow-triggers", "flow_trigger_ids", "Flows that the metric triggers; null if Klaviyo does not list them."),
     ),
     replication=FullTable(),
-    requested_includes=(FLOW_TRIGGERS,),
+    requested_includes=(WITH_FLOW_TRIGGERS,),
     version_column="updated",
     read_in_seconds=True,
 )

@@ -2,7 +2,7 @@
 
 from klaviyo_assets.catalog.columns import ColumnType, attribute, record_id, to_many
 from klaviyo_assets.catalog.endpoint import EQUALS, EQUALS_ANY, GREATER_ONLY, TIER_L, TIER_XS, Endpoint, PageSize, ReducedLimit
-from klaviyo_assets.catalog.includes import FLOW_TRIGGERS, TAGS
+from klaviyo_assets.catalog.includes import WITH_FLOW_TRIGGERS, WITH_TAGS
 from klaviyo_assets.catalog.replication import FullTable
 from klaviyo_assets.catalog.resource_type import ResourceType
 
@@ -42,7 +42,7 @@ SEGMENTS = ResourceType(
         to_many("flow-triggers", "flow_trigger_ids", "Flows that the segment triggers; null if Klaviyo does not list them."),
     ),
     replication=FullTable(),
-    requested_includes=(TAGS, FLOW_TRIGGERS),
+    requested_includes=(WITH_TAGS, WITH_FLOW_TRIGGERS),
     unmapped=(("attributes", "profile_count"), ("relationships", "profiles")),
     version_column="updated",
     read_in_seconds=True,

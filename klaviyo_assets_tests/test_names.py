@@ -1,0 +1,71 @@
+"""Each module, class, type and constant of the package has a name of its own, so that a name says which one is meant."""
+
+import ast
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import klaviyo_assets
+
+PACKAGE = Path(klaviyo_assets.__file__).parent
+SANDBOX = PACKAGE / "sandbox"
+"""A program of its own, with names of its own: it imports the catalog only, and only the command line imports it."""
+
+MODULES = sorted(path for path in PACKAGE.rglob("*.py") if not path.is_relative_to(SANDBOX))
+
+NAMED_BY_PYTHON = {"__init__", "__main__"}
+"""Python prescribes these names: a folder's own module, and what ``python -m`` runs."""
+
+
+def test_no_two_modules_share_a_name() -> None:
+    named = [(path.stem, path) for path in MODULES if path.stem not in NAMED_BY_PYTHON]
+    assert len(named) > 200
+    assert shared(named) == {}
+
+
+def test_no_two_classes_types_or_constants_share_a_name() -> None:
+    defined = [(name, path) for path in MODULES for name in definitions(path.read_text())]
+    assert len(defined) > 400
+    assert shared(defined) == {}
+
+
+def test_the_names_that_a_module_defines_are_found() -> None:
+    text = """
+from somewhere import Other
+class Found: inner: int = 1
+class _Private: ...
+LIMIT: int = 3
+Alias = dict[str, int]
+P = TypeVar("P")
+__all__ = ["Found"]
+def function(): LOCAL = 1
+"""
+    assert list(definitions(text)) == ["Found", "LIMIT", "Alias"]
+
+
+def definitions(text: str) -> Iterator[str]:
+    """Yield the public classes, types and constants that a module defines at its top level. Functions are found by their module."""
+    for statement in ast.parse(text).body:
+        match statement:
+            case ast.ClassDef(name=name):
+                names = [name]
+            case ast.AnnAssign(target=ast.Name(id=name)):
+                names = [name]
+            case ast.Assign(targets=targets, value=value) if not is_type_variable(value):
+                names = [target.id for target in targets if isinstance(target, ast.Name)]
+            case _:
+                names = []
+        yield from (name for name in names if name[0].isupper())
+
+
+def is_type_variable(value: ast.expr) -> bool:
+    """Return whether an expression declares a type variable, which means something in its module only."""
+    return isinstance(value, ast.Call) and isinstance(value.func, ast.Name) and value.func.id in {"ParamSpec", "TypeVar"}
+
+
+def shared(named: Iterable[tuple[str, Path]]) -> dict[str, list[str]]:
+    """Return the files by each name that several of them have."""
+    files: dict[str, list[str]] = defaultdict(list)
+    for name, path in named:
+        files[name].append(str(path.relative_to(PACKAGE)))
+    return {name: found for name, found in files.items() if len(found) > 1}

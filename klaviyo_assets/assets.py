@@ -22,7 +22,7 @@ from klaviyo_assets.partition_assets import build_partition_op, partitioned_spec
 from klaviyo_assets.partitions import EventPartitions, event_partitions
 from klaviyo_assets.setting_names import SettingNames
 from klaviyo_assets.translator import KlaviyoTranslator, checked_translator
-from klaviyo_assets.validation import InvalidDefinition, check_keys, check_name, check_op_names, check_schema, check_strategies, selected_types
+from klaviyo_assets.validation import InvalidDefinition, check_keys, check_name, check_op_names, check_outside_types, check_schema, selected_types
 
 if TYPE_CHECKING:
     from klaviyo_assets.asset_sync import Result
@@ -81,8 +81,8 @@ def build_klaviyo_assets(
             partitions, ``events_by_day`` or ``events_by_month``. The op that reads them is the last element. By default there is none.
 
     Raises:
-        InvalidDefinition: A ``ValueError``: if a resource type is not in the catalog or its replication has no strategy, or a name or key cannot
-            be used.
+        InvalidDefinition: A ``ValueError``: if a resource type is not in the catalog, its replication has no strategy, it has a role of another type
+            (such as ``partitioned``), or a name or key cannot be used.
 
     Example:
         >>> defs = dg.Definitions(
@@ -96,7 +96,7 @@ def build_klaviyo_assets(
     """
     entries = list(selected_types(resource_types, catalog).values())
     check_name(name)
-    check_strategies(entries)
+    check_outside_types(entries)
     check_op_names([f"{name}_{SMALL_TYPES}"], {f"{name}_{entry.name}": entry for entry in entries if _has_own_op(entry)})
     translator = KlaviyoTranslator() if translator is None else checked_translator(translator)
     check_schema(translator.schema)
@@ -110,13 +110,13 @@ def build_klaviyo_assets(
     if by_period is None:
         check_keys([*specs.items()])
         return _sync_ops(name, entries, specs, settings, execute, {})
-    partitioned = _partitioned_spec(specs, by_period)
+    events = _type_with_partitions(entries)
+    key = specs[events.name].key
+    partitioned = partitioned_spec(specs[events.name], by_period)
     op_name = f"{name}_{by_period.asset_name}"
     check_keys([*specs.items(), (by_period.asset_name, partitioned)])
     check_op_names([op_name], {f"{name}_{entry.name}": entry for entry in entries})
-    ops = _sync_ops(name, entries, specs, settings, execute, {EVENTS.name: (op_name, by_period)})
-    events = next(entry for entry in entries if entry.name == EVENTS.name)
-    key = specs[EVENTS.name].key
+    ops = _sync_ops(name, entries, specs, settings, execute, {events.name: (op_name, by_period)})
     events_op = next(op for op in ops if key in op.keys)
     return [*ops, build_partition_op(op_name, partitioned, (events, key, events_op), by_period, settings, execute)]
 
@@ -145,10 +145,15 @@ def _sync_ops(
     ]
 
 
-def _partitioned_spec(specs: Mapping[str, dg.AssetSpec], partitions: EventPartitions) -> dg.AssetSpec:
-    if EVENTS.name not in specs:
+def _type_with_partitions(entries: Iterable[ResourceType]) -> ResourceType:
+    events = next((entry for entry in entries if entry.partitioned), None)
+    if events is None:
         raise InvalidDefinition(f"partitions= are those of {EVENTS.name}, which is not among the resource_types. Add it, or leave partitions out.")
-    return partitioned_spec(specs[EVENTS.name], partitions)
+    if events.period_field is None:
+        raise InvalidDefinition(
+            f"partitions= need times that give rows a day, but the replication of {events.name} has no range_field. Leave partitions out."
+        )
+    return events
 
 
 def _ops_of(entries: Iterable[ResourceType]) -> dict[str, list[ResourceType]]:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, ClassVar
 import dagster as dg
 
 from klaviyo_assets._internal.identifiers import is_identifier
-from klaviyo_assets.catalog import CatalogError, UnknownResourceType, is_built_in
+from klaviyo_assets.catalog import CATALOG, CatalogError, UnknownResourceType, is_built_in
+from klaviyo_assets.catalog.role_checks import role_of_another
 from klaviyo_assets.catalog.selection import select
 from klaviyo_assets.errors import KlaviyoAssetsError
 
@@ -79,11 +80,11 @@ def selected_types(resource_types: Iterable[str] | None, catalog: Catalog) -> Ca
         raise InvalidDefinition(error.summary) from None
 
 
-def check_strategies(entries: Iterable[ResourceType]) -> None:
-    """Check that the replication of each resource type from outside this package has a strategy. Tests check those of this package.
+def check_outside_types(entries: Iterable[ResourceType]) -> None:
+    """Check that each resource type from outside this package has a strategy, and no role of another type. Tests check those of this package.
 
     Raises:
-        InvalidDefinition: If one has none.
+        InvalidDefinition: If one lacks a strategy, or has a role of another type.
     """
     own = [entry for entry in entries if not is_built_in(entry)]
     if not own:
@@ -96,6 +97,9 @@ def check_strategies(entries: Iterable[ResourceType]) -> None:
             strategy_for(entry)
         except CatalogError as error:
             raise InvalidDefinition(str(error)) from None
+        if found := role_of_another(entry, CATALOG):
+            role, name = found
+            raise InvalidDefinition(f"The resource type {entry.name} cannot have {role}=True: only {name} can. Leave it out.")
 
 
 def check_op_names(taken: Iterable[str], ops: Mapping[str, ResourceType]) -> None:

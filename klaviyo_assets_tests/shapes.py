@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 
 from klaviyo_assets.catalog.resource_type import ResourceType
+from klaviyo_assets.catalog.role_checks import ROLES
 
 
 def traits(entry: ResourceType) -> set[tuple[str, object]]:
@@ -23,6 +24,7 @@ def _traits(entry: ResourceType) -> Iterator[tuple[str, object]]:
     yield "requests", (bool(entry.requested_fields), bool(entry.only_fields), bool(entry.requested_includes), entry.returns_ids_only)
     yield "records", "fixed" if entry.fixed_records else "any"
     yield "version", entry.version_column is not None
+    yield "roles", tuple(getattr(entry, role) for role in ROLES)
     yield "scope", entry.has_optional_scope
     for column in entry.columns:
         yield "column", (column.path[0], column.type, min(len(column.path), 3))

@@ -119,6 +119,10 @@ class ResourceType:
         parent: Parent of a child type; None for a top-level collection.
         host: The type with the responses that fill the table (replication ``Included``), else None. ``endpoint`` is then the one of a single record.
         identifies_account: True for the type that identifies the account of the key.
+        names_metrics: True for the type with the names of the metrics, which become those of the views of metrics.
+        has_metric_views: True for the type with a view of its rows per metric, whose columns are the properties of ``event_properties``.
+        partitioned: True for the type with partitions in Dagster; see :attr:`period_field`. If the schema has a table of changed periods, syncs and
+            erasures record there which periods they have changed.
         metric_filter: Column, and filter field, with the metric of a record, by which users select the records; None if they cannot.
         single_record: True if every account has exactly one record of the type.
         records_of: The type that reads the same records at the same endpoint, with other attributes; None if no other type does.
@@ -155,6 +159,9 @@ class ResourceType:
     parent: Parent | None = None
     host: Host | None = None
     identifies_account: bool = False
+    names_metrics: bool = False
+    has_metric_views: bool = False
+    partitioned: bool = False
     metric_filter: str | None = None
     single_record: bool = False
     records_of: "ResourceType | None" = None
@@ -212,6 +219,11 @@ class ResourceType:
     def id_column(self) -> str | None:
         """Column with the record's own id, by which Klaviyo's API requests it and its children; None if there is none."""
         return next((column.name for column in self.columns if column.path == ("id",)), None)
+
+    @property
+    def period_field(self) -> str | None:
+        """Time column by which each row belongs to a period of the partitions in Dagster; None if the type cannot have any."""
+        return self.replication.range_field if self.partitioned else None
 
     @property
     def fixed_records(self) -> int | None:

@@ -14,6 +14,7 @@ from klaviyo_assets.catalog.endpoint import Endpoint, Include, PageSize, RateLim
 from klaviyo_assets.catalog.groups import ALL, DEFAULT
 from klaviyo_assets.catalog.replication import Replication
 from klaviyo_assets.catalog.resource_type import Host, Parent, ResourceType, Subset
+from klaviyo_assets.catalog.role_checks import role_problems
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 """Names of tables, which also become part of asset keys and of the names of Dagster's ops."""
@@ -314,5 +315,6 @@ _CHECKS: tuple[Callable[[ResourceType], Problems], ...] = (
     _fields,
     _host,
     _requests,
+    role_problems,
 )
 """In this order: later checks rely on what earlier ones have found right."""

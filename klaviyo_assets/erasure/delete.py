@@ -8,7 +8,7 @@ from functools import cached_property
 import polars as pl
 from duckdb import DuckDBPyConnection
 
-from klaviyo_assets.catalog import EVENTS, Catalog
+from klaviyo_assets.catalog import Catalog
 from klaviyo_assets.erasure.mentions import Mentions
 from klaviyo_assets.erasure.resolve import SubjectResolver
 from klaviyo_assets.erasure.subject import DataSubject
@@ -172,10 +172,11 @@ class ErasedRows:
         return rows
 
     def _note_periods(self, table: str, rows: str) -> None:
-        """Record when events that change happened, for the partitions in Dagster: by quarters of an hour, since their time zone is not known here."""
+        """Record the times of rows that change, for the partitions in Dagster: by quarters of an hour, since their time zone is not known here."""
         periods = ChangedPeriods(self.connection, self.warehouse, self.schema)
-        if table == EVENTS.name and periods.exists:
-            periods.add_quarters(table, periods.quarters_of(rows, EVENTS.replication.range_field or ""), self.id)
+        field = self.catalog[table].period_field if table in self.catalog else None
+        if field is not None and periods.exists:
+            periods.add_quarters(table, periods.quarters_of(rows, field), self.id)
 
     def _find_replaced(self, table: str, column: str, type_: str, mentions: Mentions) -> bool:
         """Collect the texts of a column that mention the person, with their replacements; return whether there are any."""

@@ -10,8 +10,6 @@ from pathlib import Path
 from duckdb import DuckDBPyConnection
 
 from klaviyo_assets.catalog.resource_type import ResourceType
-from klaviyo_assets.catalog.types.events import EVENTS
-from klaviyo_assets.catalog.types.metrics import METRICS
 from klaviyo_assets.load.batch import Batch
 from klaviyo_assets.load.clock_repair import undo_future_dates
 from klaviyo_assets.load.deletions import Deletions, Key
@@ -176,7 +174,7 @@ class Loader:
             self.notes.extend(BookkeepingCopy(self.warehouse, self.schema).restore_erased(tombstones))
             self.erased = tombstones.hashes()
             self._sync_id = row.id
-            if self.periods is None and name == EVENTS.name and known.of(ChangedPeriods.NAME):
+            if self.periods is None and self.entry.period_field and known.of(ChangedPeriods.NAME):
                 self.periods = Periods()  # another code location has partitions, or this one had: they are reported there, or later
             self._changes.prepare(connection)
             self.rereads = Rereads(connection, self.warehouse, self.schema).pending(name)
@@ -373,7 +371,7 @@ class Loader:
             rowid = self.warehouse.capabilities.rowid
             inserted, updated = Upsert(connection, self.entry, files, table, null_rates, self.warehouse.before_append, rowid, written).run()
             self.counts.inserted, self.counts.updated = self.counts.inserted + inserted, self.counts.updated + updated
-            if self.entry.name == EVENTS.name and (inserted or updated):
+            if self.entry.has_metric_views and (inserted or updated):
                 self._views(connection).note_staged(files, self.staged_properties)
 
     def _views(self, connection: DuckDBPyConnection) -> MetricViews:
@@ -389,7 +387,7 @@ class Loader:
         row.outcome = "succeeded" if row.error is None else "failed"
         if row.error is None:  # else the state that the last commit recorded remains valid
             self._record_state(connection, row)
-            if self.entry.name in (EVENTS.name, METRICS.name):
+            if self.entry.has_metric_views or self.entry.names_metrics:
                 self._views(connection).refresh()
         self._update(connection, row)
         self.data_version = data_version(self.log(connection), self.entry.name)

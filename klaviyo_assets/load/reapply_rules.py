@@ -7,7 +7,6 @@ from functools import cached_property
 import polars as pl
 from duckdb import DuckDBPyConnection
 
-from klaviyo_assets.catalog.types.events import EVENTS
 from klaviyo_assets.load.computed import with_computed
 from klaviyo_assets.load.foreign_objects import foreign_columns
 from klaviyo_assets.load.metric_views import MetricViews
@@ -148,7 +147,7 @@ class StoredRules:
             self.connection.execute(f"INSERT INTO {rows} BY NAME FROM {changed_rows}")
             self.connection.execute("DROP TABLE temp.user_values")
             self.connection.unregister("rewritten_rows")
-            if entry.name == EVENTS.name:  # a hash is a text, whatever the value was
+            if entry.has_metric_views:  # a hash is a text, whatever the value was
                 MetricViews(self.connection, self.tables.warehouse, self.tables.schema).note([changed])
         return changed.height
 

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 from duckdb import DuckDBPyConnection
 
-from klaviyo_assets.catalog.types.events import EVENTS
 from klaviyo_assets.load.computed import definitions, sources, with_computed
 from klaviyo_assets.load.metric_views import MetricViews
 from klaviyo_assets.load.rewriting import OpenRewriting
@@ -63,7 +62,7 @@ class Recompute:
         with self.warehouse.connection() as connection:
             recorded = self._log(connection).definitions(self.tables.entry.name)
             columns = [name for name, definition in definitions(self.tables.entry).items() if recorded.get(name) != definition]
-            lacks_profile = self.tables.entry.name == EVENTS.name and self._views(connection).lack_profile
+            lacks_profile = self.tables.entry.has_metric_views and self._views(connection).lack_profile
             if not columns:
                 return [], [], lacks_profile
             names = sources(self.tables.entry)

@@ -25,7 +25,6 @@ from klaviyo_assets.api.klaviyo_errors import AccessDenied, KlaviyoError
 from klaviyo_assets.api.rate_limit.daily import is_daily_limit
 from klaviyo_assets.catalog.endpoint import Include
 from klaviyo_assets.catalog.hosting import columns_of_include, include_of, including
-from klaviyo_assets.catalog.types.events import EVENTS
 from klaviyo_assets.decode import Page
 from klaviyo_assets.extract.feed import FeedSink
 from klaviyo_assets.extract.fetch_state import FetchState
@@ -236,7 +235,7 @@ class Pipeline:
     def _note_properties(self, file: Path, rows: pl.DataFrame) -> None:
         """Record the properties of staged events while they are in memory: the load does not need to read them again for the views of metrics."""
         loader = self._sync.loader
-        if loader.entry.name == EVENTS.name and views_are_possible(loader.warehouse, loader.schema):
+        if loader.entry.has_metric_views and views_are_possible(loader.warehouse, loader.schema):
             loader.staged_properties.note(file, rows)
 
     def _manifest(self) -> Manifest:

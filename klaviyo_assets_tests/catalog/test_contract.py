@@ -9,6 +9,7 @@ from klaviyo_assets.catalog.endpoint import TIER_M, RateLimit
 from klaviyo_assets.catalog.replication import Incremental, NewestFirst, ReportWindows
 from klaviyo_assets.catalog.report_columns import groupings_of, statistics_of
 from klaviyo_assets.catalog.resource_type import ResourceType
+from klaviyo_assets.catalog.role_checks import ROLES
 from klaviyo_assets.catalog.types.metric_aggregates import METRIC_AGGREGATES
 from klaviyo_assets_tests.accounts import COLLECTIONS
 from klaviyo_assets_tests.contract.described import path_of
@@ -305,8 +306,9 @@ def test_top_level_types_have_different_records() -> None:
     assert len(set(types)) == len(types)
 
 
-def test_one_type_identifies_the_account() -> None:
-    assert [name for name, entry in CATALOG.items() if entry.identifies_account] == ["accounts"]
+def test_one_type_has_each_role() -> None:
+    holders = {role: [name for name, entry in CATALOG.items() if getattr(entry, role)] for role in ROLES}
+    assert holders == {"identifies_account": ["accounts"], "names_metrics": ["metrics"], "has_metric_views": ["events"], "partitioned": ["events"]}
 
 
 @every_type

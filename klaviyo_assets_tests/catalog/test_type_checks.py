@@ -146,6 +146,8 @@ def test_two_types_cannot_share_a_table() -> None:
         ({"requested_fields": ("definiton",)}, r"requested_fields names 'definiton', but the endpoint's additional_fields \(none\) lack it"),
         ({"only_fields": ("external_id", "nme")}, "only_fields names nme, which no column reads"),
         ({"only_fields": ("external_id",)}, "only_fields lacks created, description, monitor_configuration, which columns read"),
+        ({"names_metrics": True}, "names_metrics names 'name', which is not one of its columns"),
+        ({"has_metric_views": True}, "has_metric_views names 'datetime', which is not one of its columns"),
         ({"subsets": ()}, "subsets is empty"),
         ({"subsets": (Subset("a"), Subset("a"))}, "subsets has the name 'a' more than once"),
         ({"subsets": (Subset("a", filters="equals(a,'b')"),)}, "filters of the subset a is a text"),  # type: ignore[arg-type]

@@ -7,6 +7,7 @@ import dagster as dg
 import pytest
 
 from klaviyo_assets import CATALOG, KlaviyoResource, KlaviyoTranslator, build_klaviyo_assets, build_klaviyo_definitions
+from klaviyo_assets.catalog import FullTable
 from klaviyo_assets.checks import schema_drift, unknown_attributes
 from klaviyo_assets.quality.drift import Drift, DriftKind
 from klaviyo_assets.validation import InvalidDefinition
@@ -54,3 +55,26 @@ def test_a_type_in_the_shared_op_may_have_such_a_name(name: str) -> None:
     definitions = build_klaviyo_definitions(KlaviyoResource(api_key="pk_x"), duckdb="x.duckdb", catalog=catalog)
 
     assert definitions.resolve_all_job_defs()
+
+
+@pytest.mark.parametrize(("role", "name"), [("partitioned", "events"), ("identifies_account", "accounts")])
+def test_a_type_cannot_have_the_role_of_another(role: str, name: str) -> None:
+    catalog = CATALOG.with_(replace(VOUCHERS, **{role: True}))  # type: ignore[arg-type]
+
+    with pytest.raises(InvalidDefinition, match=rf"^The resource type vouchers cannot have {role}=True: only {name} can\. Leave it out\.$"):
+        build_klaviyo_assets(catalog=catalog)
+
+
+def test_a_type_that_replaces_another_keeps_its_role() -> None:
+    catalog = CATALOG.updated({"events": replace(CATALOG["events"], refresh="daily")})
+
+    keys = [spec.key.path[-1] for asset in build_klaviyo_assets(catalog=catalog, partitions="daily") for spec in asset.specs]
+    assert "events_by_day" in keys
+
+
+def test_partitions_need_times_of_rows() -> None:
+    catalog = CATALOG.updated({"events": replace(CATALOG["events"], replication=FullTable())})
+
+    assert build_klaviyo_assets(catalog=catalog, resource_types=["events"])
+    with pytest.raises(InvalidDefinition, match=r"^partitions= need times .* the replication of events has no range_field\. Leave partitions out\.$"):
+        build_klaviyo_assets(catalog=catalog, resource_types=["events"], partitions="daily")

@@ -3,6 +3,7 @@
 import json
 import math
 import tempfile
+from dataclasses import replace
 from datetime import datetime
 from itertools import count
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from klaviyo_assets.catalog import CATALOG
 from klaviyo_assets.erasure.erase import Erasure
 from klaviyo_assets.erasure.subject import DataSubject
 from klaviyo_assets.extract.sync_options import SyncMode, SyncOptions
@@ -371,3 +373,14 @@ def test_views_hold_what_the_json_holds_whatever_the_properties_are_called(many:
             assert found == [None if text is None else instant(text) for text in kept[name]]
         else:
             assert found == kept[name]
+
+
+def test_only_a_type_that_has_them_gets_views(tmp_path: Path) -> None:
+    shop = Shop(tmp_path)
+    shop.load = Loads(shop.warehouse, tmp_path, replace(CATALOG["events"], has_metric_views=False))
+    shop.add({"Size": 1})
+    assert shop.views() == []
+
+    shop.load = Loads(shop.warehouse, tmp_path, "events")
+    shop.add({"Size": 1})
+    assert shop.views() == ["placed_order"]

@@ -145,6 +145,8 @@ EVENTS = ResourceType(
     ),
     counted_by=METRIC_AGGREGATES,
     metric_filter="metric_id",
+    has_metric_views=True,
+    partitioned=True,
     refresh="hourly",
     sorted_by=("metric_id", "datetime"),
     subject_column="profile_id",

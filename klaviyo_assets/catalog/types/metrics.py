@@ -30,5 +30,6 @@ METRICS = ResourceType(
     replication=FullTable(),
     requested_includes=(WITH_FLOW_TRIGGERS,),
     version_column="updated",
+    names_metrics=True,
     read_in_seconds=True,
 )

@@ -93,6 +93,18 @@ class Catalog(Mapping[str, ResourceType]):
         return type(self)({**self, **other}.values())
 
     @property
+    def account_type(self) -> ResourceType:
+        """The type whose record identifies the account of a key.
+
+        Raises:
+            UnknownResourceType: If this catalog has none.
+        """
+        for entry in self.values():
+            if entry.identifies_account:
+                return entry
+        raise UnknownResourceType("No resource type identifies the account. Known types: " + ", ".join(self._types) + ".")
+
+    @property
     def default_names(self) -> tuple[str, ...]:
         """Names of the types that are synced by default: all except opt-in types."""
         return tuple(name for name, entry in self.items() if not entry.opt_in)

@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from duckdb import DuckDBPyConnection
 
-from klaviyo_assets.catalog import ACCOUNTS
+from klaviyo_assets.catalog import CATALOG
 from klaviyo_assets.warehouse.ddl import existing_columns
 from klaviyo_assets.warehouse.interface import Warehouse
 from klaviyo_assets.warehouse.sql import instant, literal
@@ -52,10 +52,11 @@ def read_run_context(connection: DuckDBPyConnection, warehouse: Warehouse, schem
         schema: Schema of the raw tables.
         now: The instant.
     """
-    if not {"timezone", "preferred_currency", "_deleted_at"} <= existing_columns(connection, schema, ACCOUNTS.name).keys():
+    accounts = CATALOG.account_type.name
+    if not {"timezone", "preferred_currency", "_deleted_at"} <= existing_columns(connection, schema, accounts).keys():
         return RunContext(now)
     rows = connection.execute(
-        f"SELECT timezone, upper(preferred_currency) FROM {warehouse.qualified(schema, ACCOUNTS.name)} WHERE _deleted_at IS NULL ORDER BY id LIMIT 1"
+        f"SELECT timezone, upper(preferred_currency) FROM {warehouse.qualified(schema, accounts)} WHERE _deleted_at IS NULL ORDER BY id LIMIT 1"
     ).fetchall()
     zone, currency = rows[0] if rows else (None, None)
     return RunContext(now, zone if zone and _is_known(zone) else "UTC", currency)

@@ -21,7 +21,7 @@ from klaviyo_assets.api.auth import ApiKey
 from klaviyo_assets.api.client import KlaviyoClient
 from klaviyo_assets.api.client_settings import DEFAULT_BASE_URL
 from klaviyo_assets.api.klaviyo_errors import KlaviyoError, PlanGate, ScopeMissing
-from klaviyo_assets.catalog import ACCOUNTS
+from klaviyo_assets.catalog import CATALOG
 from klaviyo_assets.decode import PageDecoder
 from klaviyo_assets.errors import SyncError
 
@@ -132,9 +132,10 @@ async def _locked(state_dir: Path, seconds: float) -> AsyncIterator[None]:
 
 async def _request_account(client: KlaviyoClient) -> tuple[str | None, str | None]:
     """Request the account from Klaviyo; return it, or None and why a later request may succeed."""
+    entry = CATALOG.account_type
     try:
         async with asyncio.timeout(_TIMEOUT):
-            response = await client.get(ACCOUNTS, ACCOUNTS.endpoint.path, {}, PageDecoder(ACCOUNTS).page)
+            response = await client.get(entry, entry.endpoint.path, {}, PageDecoder(entry).page)
     except (ScopeMissing, PlanGate):
         return UNKNOWN_ACCOUNT, None  # the scopes of a key never change
     except KlaviyoError as error:

@@ -12,13 +12,13 @@ import msgspec
 from klaviyo_assets._internal import private_files
 from klaviyo_assets.api.client import KlaviyoClient
 from klaviyo_assets.api.klaviyo_errors import AccessDenied, KlaviyoError
-from klaviyo_assets.catalog import ACCOUNTS
+from klaviyo_assets.catalog import CATALOG
 from klaviyo_assets.errors import SyncError
 from klaviyo_assets.state.identity import UNKNOWN_ACCOUNT
 
 _FRESH = timedelta(days=1)
 
-_KEY_ADVICE = "Create a private API key that also has accounts:read, and set KLAVIYO_API_KEY to it."
+_KEY_ADVICE = f"Create a private API key that also has {CATALOG.account_type.scope_text}, and set KLAVIYO_API_KEY to it."
 
 
 class _Stored(msgspec.Struct):
@@ -76,7 +76,9 @@ def _zone(name: str) -> ZoneInfo:
 
 
 async def _request(client: KlaviyoClient) -> str:
-    response = await client.get(ACCOUNTS, ACCOUNTS.endpoint.path, {"fields[account]": "timezone"}, msgspec.json.Decoder(_Accounts).decode)
+    entry = CATALOG.account_type
+    fields = {f"fields[{entry.jsonapi_type}]": "timezone"}
+    response = await client.get(entry, entry.endpoint.path, fields, msgspec.json.Decoder(_Accounts).decode)
     name = next((record.attributes.timezone for record in response.value.data), None)
     if not name:
         raise SyncError("Klaviyo does not name the account's time zone, by which reports count days.", "Set it in Klaviyo: Settings > Account.")

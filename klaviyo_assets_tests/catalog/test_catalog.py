@@ -124,3 +124,9 @@ def test_an_update_adds_types_and_replaces_those_of_the_same_name() -> None:
 @each(CATALOG.values())
 def test_types_of_the_package_declare_the_column_of_the_profile(entry: ResourceType) -> None:
     assert entry.profile_column == entry.subject_column
+
+
+def test_the_type_that_identifies_the_account_is_found_by_its_role() -> None:
+    assert CATALOG.account_type is CATALOG["accounts"]
+    with pytest.raises(UnknownResourceType, match=r"No resource type identifies the account\. Known types: lists"):
+        _ = CATALOG.select(["lists"]).account_type

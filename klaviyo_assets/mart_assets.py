@@ -7,11 +7,11 @@ from typing import Any
 
 import dagster as dg
 
-from klaviyo_assets.catalog import ACCOUNTS, CATALOG, EVENTS, Catalog
+from klaviyo_assets.catalog import CATALOG, EVENTS, Catalog
 from klaviyo_assets.config import PARTITIONS_OF, RESOURCE_TYPE, KlaviyoMartConfig
 from klaviyo_assets.current_keys import by_current_key, current_key
 from klaviyo_assets.mart_partition_assets import build_mart_partition_op, partitioned_mart_specs
-from klaviyo_assets.marts.library import FIVETRAN, LIVE_EVENTS, MART_RUN, Models, read_models, schema_of
+from klaviyo_assets.marts.library import FIVETRAN, TABLE_OF_VIEW, Models, read_models, schema_of
 from klaviyo_assets.marts.model import Model
 from klaviyo_assets.marts.results import UNIQUE_KEY
 from klaviyo_assets.op_settings import OpSettings
@@ -166,7 +166,7 @@ class _Specs:
 
     def _deps(self, model: Model) -> Iterator[dg.AssetKey]:
         for source in sorted(model.sources):
-            table = {LIVE_EVENTS: EVENTS.name, MART_RUN: ACCOUNTS.name}.get(source, source)
+            table = TABLE_OF_VIEW.get(source, source)
             if source in self.models:
                 yield self._key(source)
             elif table in self.raw:

@@ -4,8 +4,7 @@ from collections.abc import Iterable
 from hashlib import sha256
 
 from klaviyo_assets._version import __version__
-from klaviyo_assets.catalog import EVENTS
-from klaviyo_assets.marts.library import LIVE_EVENTS, MART_RUN
+from klaviyo_assets.marts.library import LIVE_EVENTS, TABLE_OF_VIEW
 from klaviyo_assets.marts.model import Model
 from klaviyo_assets.marts.sources import Sources
 from klaviyo_assets.state.computed_columns import ComputedColumns
@@ -18,7 +17,7 @@ def definition_of(model: Model, sources: Sources) -> str:
 
     The definitions of computed columns are those by which all rows were filled: a sync records them when it has filled the last one.
     """
-    raw = sorted({EVENTS.name if name == LIVE_EVENTS else name for name in model.sources} & {*sources.catalog})
+    raw = sorted({TABLE_OF_VIEW[name] if name == LIVE_EVENTS else name for name in model.sources} & {*sources.catalog})
     columns = [f"{name}.{column.name} {column.type} {column.path}" for name in raw for column in sources.catalog[name].columns]
     stored = [f"{name} {sorted((column, type_) for column, (type_, _) in sources.raw.of(name).items())}" for name in raw]
     computed = ComputedColumns(sources.connection, sources.warehouse, sources.schema)
@@ -45,7 +44,7 @@ def contents_of(model: Model, sources: Sources, generations: Iterable[str]) -> s
     """
     context = sources.context
     parts = [context.timezone, str(context.currency), *generations]
-    for name in sorted(model.sources - {LIVE_EVENTS, MART_RUN}):
+    for name in sorted(model.sources - TABLE_OF_VIEW.keys()):
         if name in sources.models and sources.models[name].header.scope is model.header.scope:
             continue
         row = sources.connection.execute(f"SELECT count(*), sum(hash(source)::HUGEINT) FROM {quoted(name)} AS source").fetchone()

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from klaviyo_assets.catalog import CATALOG, Catalog
+from klaviyo_assets.catalog import CATALOG, EVENTS, Catalog
 from klaviyo_assets.marts.dependencies import Parser, SqlMistake
 from klaviyo_assets.marts.front_matter import parse_header
 from klaviyo_assets.marts.mart_errors import FolderMissing, InvalidModel, MartError
@@ -19,6 +19,9 @@ FIVETRAN = Path(__file__).parent / "fivetran"
 
 LIVE_EVENTS, MART_RUN = "live_events", "mart_run"
 """Views that the engine gives to every model; see :mod:`klaviyo_assets.marts.sources`."""
+
+TABLE_OF_VIEW: Mapping[str, str] = {LIVE_EVENTS: EVENTS.name, MART_RUN: CATALOG.account_type.name}
+"""The raw table that each of these views reads."""
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 
@@ -151,15 +154,16 @@ def _check_name(path: Path, catalog: Catalog) -> None:
     name = path.stem
     if not _NAME.fullmatch(name):
         raise InvalidModel(path, None, f"{name!r} cannot be the name of a model.", "Name the file with lower-case letters, digits and underscores.")
-    if name in catalog or name in (LIVE_EVENTS, MART_RUN):
+    if name in catalog or name in TABLE_OF_VIEW:
         raise InvalidModel(path, None, f"{name} is already the name of a table or view that models read.", "Rename the file.")
 
 
 def _check_scope(model: Model) -> None:
     if model.header.scope is None:
         return
-    if "events" in model.sources:
-        raise InvalidModel(model.path, None, f"An incremental model reads {LIVE_EVENTS}, which the engine reduces to what has changed, not events.")
+    table = TABLE_OF_VIEW[LIVE_EVENTS]
+    if table in model.sources:
+        raise InvalidModel(model.path, None, f"An incremental model reads {LIVE_EVENTS}, which the engine reduces to what has changed, not {table}.")
     if model.header.scope not in model.header.columns:
         raise InvalidModel(model.path, None, f"The model is incremental by {model.header.scope}, but has no such column.", "Select and describe it.")
 
@@ -169,7 +173,7 @@ def _check_view(model: Model) -> None:
         return
     if model.header.scope is not None:
         raise InvalidModel(model.path, None, "A view is not incremental: it stores no rows.", "Remove one of the two lines.")
-    if of_a_run := sorted(model.sources & {LIVE_EVENTS, MART_RUN}):
+    if of_a_run := sorted(model.sources & TABLE_OF_VIEW.keys()):
         raise InvalidModel(model.path, None, f"A view cannot read {of_a_run[0]}, which belongs to one run.", "Read tables, or remove the line view.")
 
 

@@ -8,7 +8,7 @@ from duckdb import DuckDBPyConnection
 from klaviyo_assets.catalog import Catalog
 from klaviyo_assets.catalog.columns import ADDED_COLUMNS
 from klaviyo_assets.catalog.resource_type import ResourceType
-from klaviyo_assets.marts.library import LIVE_EVENTS, MART_RUN, Models, marts_schema, schema_of, scope_of
+from klaviyo_assets.marts.library import LIVE_EVENTS, MART_RUN, TABLE_OF_VIEW, Models, marts_schema, schema_of, scope_of
 from klaviyo_assets.marts.model import Scope
 from klaviyo_assets.marts.run_context import RunContext
 from klaviyo_assets.warehouse.ddl import ExistingColumns, SchemaColumns
@@ -105,7 +105,7 @@ class Sources:
     def live_events(self) -> str:
         """Return SQL for the events that exist and are not in the future, with their day."""
         return (
-            f"SELECT *, {self.context.day_of('datetime')} AS day FROM ({self._raw('events')}) "
+            f"SELECT *, {self.context.day_of('datetime')} AS day FROM ({self._raw(TABLE_OF_VIEW[LIVE_EVENTS])}) "
             f"WHERE _deleted_at IS NULL AND datetime <= {instant(self.context.now)}"
         )
 

@@ -2,8 +2,7 @@
 
 from hashlib import sha256
 
-from klaviyo_assets.catalog import ACCOUNTS, EVENTS
-from klaviyo_assets.marts.library import LIVE_EVENTS, MART_RUN
+from klaviyo_assets.marts.library import TABLE_OF_VIEW
 from klaviyo_assets.marts.model import Model
 from klaviyo_assets.marts.sources import Sources
 from klaviyo_assets.marts.stores import BuiltModels
@@ -41,7 +40,7 @@ def version_of_view(sources: Sources, model: Model, built: BuiltModels) -> str:
     """
     log, parts = SyncLog(sources.connection, sources.warehouse, sources.schema), [model.hash]
     for name in sorted(model.sources):
-        table = {LIVE_EVENTS: EVENTS.name, MART_RUN: ACCOUNTS.name}.get(name, name)
+        table = TABLE_OF_VIEW.get(name, name)
         if (other := built.get(name)) is not None:
             parts.append(f"{name} {other.version}")
         elif log.exists and table in sources.catalog:

@@ -18,6 +18,7 @@ def asset_graph(context: dg.AssetExecutionContext) -> Any:
     Args:
         context: Dagster's.
     """
+    # No public API returns it: `context.repository_def` fails in `dg.materialize`, which has no repository, and does not describe assets either.
     graph = context.job_def.asset_layer.asset_graph
     while graph.source_asset_graph is not graph:
         graph = graph.source_asset_graph

@@ -4,8 +4,9 @@ FOLDER contains Klaviyo's OpenAPI description (``openapi-<revision>.json``), the
 file per recorded response. The digest contains only facts: no text from the description, no values from responses.
 """
 
+import argparse
 import json
-import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,10 @@ from klaviyo_assets.catalog.types.metric_aggregates import METRIC_AGGREGATES
 from klaviyo_assets_tests.contract import described, recorded
 
 FILE = Path(__file__).with_name("digest.json")
+
+_MODULE = "klaviyo_assets_tests.contract.make_digest"
+_OPENAPI, _ENDPOINTS, _RECORDED = f"openapi-{REVISION}.json", "endpoints.jsonl", "recorded"
+"""What the folder contains."""
 
 PATHS = {METRIC_AGGREGATES.path} | {path for entry in CATALOG.values() for path in (entry.endpoint.path, f"{entry.endpoint.path}/{{id}}")}
 """Paths of the endpoints in the catalog."""
@@ -24,14 +29,14 @@ STATUSES = {400, 401, 403, 404, 429}
 
 def make(folder: Path) -> dict[str, Any]:
     """Return the digest of a folder's content."""
-    description = json.loads((folder / f"openapi-{REVISION}.json").read_text())
+    description = json.loads((folder / _OPENAPI).read_text())
     return {
         "revision": REVISION,
-        "endpoints": _endpoints(folder / "endpoints.jsonl"),
+        "endpoints": _endpoints(folder / _ENDPOINTS),
         "types": described.types(description),
         "included": described.included_types(description),
         "reports": described.reports(description),
-        "recorded": _recorded(folder / "recorded"),
+        "recorded": _recorded(folder / _RECORDED),
     }
 
 
@@ -70,5 +75,25 @@ def _lines(part: dict[str, Any]) -> list[str]:
     return [f"{json.dumps(name)}: {json.dumps(value, sort_keys=True, separators=(',', ':'))}" for name, value in sorted(part.items())]
 
 
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Write the digest of the folder that the command line names.
+
+    Args:
+        arguments: The command line's; those of the process by default.
+    """
+    parser = argparse.ArgumentParser(prog=f"python -m {_MODULE}", description="Make the digest of Klaviyo's contract that the contract tests read.")
+    parser.add_argument(
+        "folder",
+        metavar="FOLDER",
+        type=Path,
+        help=f"contains Klaviyo's OpenAPI description ({_OPENAPI}, from https://github.com/klaviyo/openapi), its read operations ({_ENDPOINTS}) and "
+        f"recorded responses ({_RECORDED}/)",
+    )
+    folder: Path = parser.parse_args(arguments).folder
+    if missing := [name for name in (_OPENAPI, _ENDPOINTS, _RECORDED) if not (folder / name).exists()]:
+        parser.error(f"{folder} does not contain {', '.join(missing)}")
+    FILE.write_text(text(make(folder)))
+
+
 if __name__ == "__main__":
-    FILE.write_text(text(make(Path(sys.argv[1]))))
+    main()

@@ -1,13 +1,14 @@
 """The committed digest is up to date and contains no values from responses."""
 
 import re
+from pathlib import Path
 
 import pytest
 
 from klaviyo_assets.catalog import CATALOG, REVISION
 from klaviyo_assets_tests.contract.described import path_of
 from klaviyo_assets_tests.contract.digest import DIGEST, SOURCE
-from klaviyo_assets_tests.contract.make_digest import FILE, make, text
+from klaviyo_assets_tests.contract.make_digest import FILE, main, make, text
 from klaviyo_assets_tests.contract.recorded import document, structure
 
 
@@ -52,3 +53,19 @@ def test_a_structure_has_no_values() -> None:
     assert structure({"a": [1, 2.5, True, None, [], {"properties": {"email": "x"}}]}) == {
         "a": ["boolean", "empty", "integer", "null", "number", {"properties": "object"}]
     }
+
+
+@pytest.mark.parametrize(("arguments", "words"), [([], "are required: FOLDER"), (["{folder}"], "does not contain openapi-.*json, recorded$")])
+def test_making_the_digest_without_its_sources_says_what_is_missing(
+    arguments: list[str], words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "endpoints.jsonl").touch()
+    before = FILE.read_text()
+
+    with pytest.raises(SystemExit, match="2"):
+        main([one.format(folder=tmp_path) for one in arguments])
+
+    printed = capsys.readouterr().err
+    assert printed.startswith("usage: python -m klaviyo_assets_tests.contract.make_digest [-h] FOLDER")
+    assert re.search(words, printed.strip())
+    assert FILE.read_text() == before

@@ -88,7 +88,9 @@ class Audit:
         now = self.client.now()
         listed = await metric_names(self.client)
         if self.metrics:
-            self._selection = self.metrics.resolve(listed, await in_thread(self.store.metric_names))
+            self._selection = self.metrics.resolve(listed, await in_thread(self.store.metric_names), await in_thread(self.store.coverage))
+            for text in self._selection.notes:
+                self.log.warning("audit: %s", text)
             if left := sorted(id_ for id_ in listed if not self._selection.selects(id_)):
                 self._excluded[f"Not selected ({INCLUDE}, {EXCLUDE})"] = left
         last, before = await in_thread(self.store.last)

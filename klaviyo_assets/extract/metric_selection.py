@@ -41,11 +41,13 @@ class MetricSelection:
         included: The only metrics that are read; None for all except the excluded ones.
         excluded: Metrics that are not read.
         listed: All metrics that Klaviyo lists.
+        notes: Sentences for the user about names that no metric has.
     """
 
     included: frozenset[str] | None = None
     excluded: frozenset[str] = frozenset()
     listed: frozenset[str] = frozenset()
+    notes: tuple[str, ...] = ()
 
     def selects(self, metric_id: str) -> bool:
         """Return whether a metric is selected."""
@@ -123,38 +125,62 @@ class MetricRules:
     def __bool__(self) -> bool:
         return bool(self.include or self.exclude)
 
-    def resolve(self, listed: Mapping[str, str], known: Mapping[str, str]) -> MetricSelection:
+    def resolve(self, listed: Mapping[str, str], known: Mapping[str, str], covered: Sequence[CoverageRow] = ()) -> MetricSelection:
         """Return the metrics that the names and ids mean. A name may mean several: each integration has its own Placed Order.
+
+        A name that no metric has is probably misspelt if nothing has been read yet. Later, the metric may have been renamed or deleted: that is
+        noted, and the sync goes on with the other names.
 
         Args:
             listed: Names of the metrics that Klaviyo lists now, by id.
             known: Names of metrics that are stored, by id: a metric that was deleted in Klaviyo is not a mistake.
+            covered: The coverage so far. An id that it leaves out is known too.
 
         Raises:
-            UnknownMetric: If no metric has a given name or id; the text lists similar names.
+            UnknownMetric: If no metric has a given name or id and nothing has been read yet, or none of the metrics to include exists; the text
+                lists similar names.
         """
-        names = {**known, **listed}
-        included, excluded = (_ids(names, wanted, setting) for wanted, setting in ((self.include, INCLUDE), (self.exclude, EXCLUDE)))
-        return MetricSelection(included if self.include else None, excluded, frozenset(listed))
+        names, before = {**known, **listed}, left_out(covered)
+        included, not_included = _ids(names, self.include)
+        excluded, not_excluded = _ids({**dict(zip(before, before, strict=True)), **names}, self.exclude)
+        for setting, unknown, is_fatal in ((INCLUDE, not_included, not included), (EXCLUDE, not_excluded, False)):
+            if unknown and (is_fatal or not covered):
+                raise UnknownMetric(f"{_unknown(setting, unknown[0])}.", _advice(unknown[0], names))
+        notes = [
+            f"{_unknown(INCLUDE, one)}: only the other named metrics are read. Stored rows stay; if the metric was renamed, its new events are "
+            f"missing. What to do: {_advice(one, names)}"
+            for one in not_included
+        ]
+        again = [f"{names[id_]!r} ({id_})" for id_ in sorted(before - excluded & listed.keys())]
+        read_now = f" Events of {', '.join(again)} were left out before and are read now, also those of the past." if again else ""
+        notes += [f"{_unknown(EXCLUDE, one)}, so it leaves out no events.{read_now} What to do: {_advice(one, names)}" for one in not_excluded]
+        return MetricSelection(included if self.include else None, excluded, frozenset(listed), tuple(notes))
 
 
 NO_RULES = MetricRules()
 """The rules of a user who names no metrics."""
 
 
-def _ids(names: Mapping[str, str], wanted: Iterable[str], setting: str) -> frozenset[str]:
+def _ids(names: Mapping[str, str], wanted: Iterable[str]) -> tuple[frozenset[str], list[str]]:
+    """Return the ids of the metrics with these names or ids, and the names that no metric has."""
     found: set[str] = set()
+    unknown: list[str] = []
     for one in wanted:
         ids = {id_ for id_, name in names.items() if one in (id_, name)}
-        if not ids:
-            near = _near(one, names.values())
-            meant = f"Did you mean {' or '.join(map(repr, near))}? " if near else ""
-            raise UnknownMetric(
-                f"{setting} names {one!r}, and the account has no metric with this name or id.",
-                f"{meant}Write a name exactly as in Klaviyo (Analytics > Metrics), or the metric's id.",
-            )
         found |= ids
-    return frozenset(found)
+        if not ids:
+            unknown.append(one)
+    return frozenset(found), unknown
+
+
+def _unknown(setting: str, name: str) -> str:
+    return f"{setting} names {name!r}, and the account has no metric with this name or id"
+
+
+def _advice(name: str, names: Mapping[str, str]) -> str:
+    near = _near(name, names.values())
+    meant = f"Did you mean {' or '.join(map(repr, near))}? " if near else ""
+    return f"{meant}Write a name exactly as in Klaviyo (Analytics > Metrics), or the metric's id."
 
 
 def _near(name: str, names: Iterable[str]) -> list[str]:

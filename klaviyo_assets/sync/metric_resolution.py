@@ -22,27 +22,31 @@ async def select_metrics(sync: SyncContext, covered: Sequence[CoverageRow]) -> N
 
     Raises:
         KlaviyoError: If the metrics cannot be requested.
-        SyncError: If a setting names an unknown metric.
+        UnknownMetric: If a setting names an unknown metric and nothing has been read yet, or none of the metrics to include exists.
         WarehouseError: If the database cannot be opened.
     """
     column = sync.entry.metric_filter
     rules = sync.options.metrics
     if column is None or not (rules or left_out(covered)):
         return
-    sync.selection = await resolve_metrics(sync.client, rules, sync.loader.warehouse, sync.loader.schema)
+    sync.selection = await resolve_metrics(sync.client, rules, sync.loader.warehouse, sync.loader.schema, covered)
+    for text in sync.selection.notes:
+        sync.note(text)
     sync.loader.selected = _condition(sync.selection, column)
 
 
-async def resolve_metrics(client: KlaviyoClient, rules: MetricRules, warehouse: Warehouse, schema: str) -> MetricSelection:
+async def resolve_metrics(
+    client: KlaviyoClient, rules: MetricRules, warehouse: Warehouse, schema: str, covered: Sequence[CoverageRow]
+) -> MetricSelection:
     """Return the metrics that the user selects, by Klaviyo's list and the names that are stored.
 
     Raises:
         KlaviyoError: If the metrics cannot be requested.
-        UnknownMetric: If a setting names an unknown metric.
+        UnknownMetric: If a setting names an unknown metric and nothing has been read yet, or none of the metrics to include exists.
         WarehouseError: If the database cannot be opened.
     """
     listed = await metric_names(client)
-    return rules.resolve(listed, await in_thread(stored_metric_names, warehouse, schema))
+    return rules.resolve(listed, await in_thread(stored_metric_names, warehouse, schema), covered)
 
 
 def _condition(selection: MetricSelection, column: str) -> str:

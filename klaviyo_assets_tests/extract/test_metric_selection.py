@@ -41,6 +41,32 @@ def test_a_misspelt_name_is_an_error_that_lists_near_ones(rules: MetricRules, se
     assert caught.value.advice.startswith(near)
 
 
+def test_once_events_have_been_read_a_name_that_no_metric_has_is_a_note() -> None:
+    some = MetricRules(include=("Placed Order", "Placed order")).resolve(NAMES, {}, rows("metric p1"))
+    none_left_out = MetricRules(exclude=("Active On Site",)).resolve(NAMES, {}, rows("all except a1"))
+
+    assert some.included == {"p1", "p2"}
+    (note,) = some.notes
+    assert "KLAVIYO_EVENT_METRICS names 'Placed order'" in note
+    assert "Did you mean 'Placed Order'?" in note
+    assert none_left_out.selects_all
+    (note,) = none_left_out.notes
+    assert "Events of 'Active on Site' (a1) were left out before and are read now" in note
+    assert "Did you mean 'Active on Site'?" in note
+
+
+def test_it_is_an_error_if_none_of_the_metrics_to_include_exists() -> None:
+    with pytest.raises(UnknownMetric):
+        MetricRules(include=("Placed order", "zzz")).resolve(NAMES, {}, rows("metric p1"))
+
+
+def test_an_id_that_was_left_out_stays_excluded_when_klaviyo_no_longer_lists_it() -> None:
+    """Klaviyo may still return events of a metric that it no longer lists."""
+    selection = MetricRules(exclude=("gone",)).resolve(NAMES, {}, rows("all except gone"))
+
+    assert (selection.excluded, selection.notes) == ({"gone"}, ())
+
+
 def test_records_without_a_metric_stay_unless_only_some_metrics_are_selected() -> None:
     frame = pl.DataFrame({"metric_id": ["a1", "p1", None]})
 

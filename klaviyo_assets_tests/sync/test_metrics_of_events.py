@@ -149,3 +149,26 @@ def test_a_misspelt_metric_stops_the_sync(shop: SandboxProcess, warehouse: Local
 
     with pytest.raises(UnknownMetric, match=f"Did you mean '{name}'"):
         events(shop, warehouse, exclude=(f"{name}s",))
+
+
+@pytest.mark.long
+def test_a_metric_that_is_renamed_does_not_stop_later_syncs(shop: SandboxProcess, warehouse: LocalFile) -> None:
+    (first, name), (second, other), *_ = metrics(shop)
+    events(shop, warehouse, exclude=(name,))
+    shop.change("update", type="metrics", id=first, attributes={"name": "Quite another name"})
+
+    excluded = events(shop, warehouse, exclude=(name,))
+
+    assert stored(warehouse) == true_ids(shop), "what the name no longer leaves out is read, also its history"
+    (note,) = excluded.notes
+    assert f"'Quite another name' ({first}) were left out before and are read now" in note
+    assert events(shop, warehouse, exclude=(name,)).row.records_read == 0
+
+    shop.change("event", datetime=shop.now(), metric_id=first)
+    shop.change("event", datetime=shop.now(), metric_id=second)
+    included = events(shop, warehouse, include=(name, other))
+
+    assert included.row.records_read == 1, "only the metric that is known"
+    assert len(included.notes) == 1
+    with pytest.raises(UnknownMetric):
+        events(shop, warehouse, include=(name,))

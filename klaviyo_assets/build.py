@@ -138,6 +138,7 @@ def build_klaviyo_definitions(
             assets,
             target.file,
             parquet=target.parquet,
+            catalog=catalog,
             name=name,
             resource_key=name,
             duckdb_key=duckdb_key,

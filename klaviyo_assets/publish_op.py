@@ -6,7 +6,9 @@ from typing import Any
 
 import dagster as dg
 
+from klaviyo_assets.catalog import CATALOG, Catalog
 from klaviyo_assets.failures import EXPLAINED, failure
+from klaviyo_assets.publish.parquet import month_columns
 from klaviyo_assets.publish.publisher import Publication, Publisher
 from klaviyo_assets.publish.target import NotPublished, PublishTarget
 from klaviyo_assets.resources import KlaviyoResource
@@ -26,6 +28,7 @@ class PublishStep:
         duckdb: The DuckDB resource.
         target: The files to write.
         setting_names: What messages call the settings.
+        catalog: Resource types of the code location.
     """
 
     context: dg.AssetExecutionContext
@@ -34,6 +37,7 @@ class PublishStep:
     duckdb: Any
     target: PublishTarget
     setting_names: SettingNames
+    catalog: Catalog
 
     def run(self) -> Iterator[dg.MaterializeResult[Any]]:
         """Yield the materialization, or nothing if a running sync has committed a part of its rows: then the earlier copy stays.
@@ -54,7 +58,8 @@ class PublishStep:
 
     def _publish(self) -> Publication:
         with in_the_log_of(self.context.log, self.setting_names.worded):
-            return Publisher(warehouse_with(self.klaviyo, self.duckdb), self.target).publish()
+            months = month_columns(CATALOG.updated(self.catalog))
+            return Publisher(warehouse_with(self.klaviyo, self.duckdb), self.target, months).publish()
 
 
 def metadata_of(published: Publication) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from typing import Any
 
 import dagster as dg
 
+from klaviyo_assets.catalog import CATALOG, Catalog
 from klaviyo_assets.config import PARTITIONS_OF
 from klaviyo_assets.io_manager import PUBLISHED_FILE, PUBLISHED_SCHEMA
 from klaviyo_assets.publish.target import PublishTarget
@@ -23,6 +24,7 @@ def build_klaviyo_published(
     file: str | Path,
     *,
     parquet: str | Path | None = None,
+    catalog: Catalog = CATALOG,
     name: str = "klaviyo",
     resource_key: str = "klaviyo",
     duckdb_key: str = "duckdb",
@@ -43,6 +45,7 @@ def build_klaviyo_published(
         assets: What the copy contains, for the lineage: the assets of :func:`~klaviyo_assets.build_klaviyo_assets`, and others in the same file.
         file: The DuckDB file to write; must not have the name of the schema.
         parquet: Folder for Parquet files, one per table and one per month of events; None for none. Its link ``current`` leads to the latest ones.
+        catalog: The resource types that exist: of those whose history begins at the start date, such as events, there is a Parquet file per month.
         name: Prefix of the op's name; give each account its own.
         resource_key: Key of the :class:`~klaviyo_assets.KlaviyoResource`.
         duckdb_key: Key of the ``dagster_duckdb.DuckDBResource``.
@@ -94,7 +97,7 @@ def build_klaviyo_published(
 
         (key,) = context.selected_asset_keys
         klaviyo = getattr(context.resources, resource_key)
-        yield from PublishStep(context, key, klaviyo, getattr(context.resources, duckdb_key), target, names).run()
+        yield from PublishStep(context, key, klaviyo, getattr(context.resources, duckdb_key), target, names, catalog).run()
 
     return publish
 

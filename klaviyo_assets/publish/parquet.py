@@ -7,7 +7,7 @@ hard links to those of the export before. The export before the current one is k
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,7 +16,7 @@ import duckdb
 from duckdb import DuckDBPyConnection
 
 from klaviyo_assets._internal import private_files
-from klaviyo_assets.catalog import CATALOG
+from klaviyo_assets.catalog import Catalog
 from klaviyo_assets.warehouse.interface import WarehouseError
 from klaviyo_assets.warehouse.sql import literal, quoted
 from klaviyo_assets.warehouse.state_dir import owner_only_files
@@ -77,7 +77,12 @@ class Export:
                 shutil.rmtree(folder)
 
 
-def export(file: Path, root: Path, compactions: str) -> Export:
+def month_columns(catalog: Catalog) -> dict[str, str]:
+    """Return the tables that are divided by month, those of types that only grow, each with the column whose months count."""
+    return {name: field for name, entry in catalog.items() if (field := entry.replication.start_date_field) is not None}
+
+
+def export(file: Path, root: Path, compactions: str, months: Mapping[str, str]) -> Export:
     """Write a published DuckDB file as Parquet files.
 
     JSON is written as text. Times keep their time zone (UTC).
@@ -86,6 +91,7 @@ def export(file: Path, root: Path, compactions: str) -> Export:
         file: The DuckDB file; it is opened for reading.
         root: Folder of the exports.
         compactions: Files of an export with another value are not taken over: they may hold data that was removed since.
+        months: Tables that are divided by month, each with the column whose months count.
 
     Raises:
         OSError: If a file cannot be written.
@@ -101,7 +107,7 @@ def export(file: Path, root: Path, compactions: str) -> Export:
     try:
         with duckdb.connect(str(file), read_only=True) as connection:
             connection.execute("SET TimeZone = 'UTC'")
-            for part in _parts(connection):
+            for part in _parts(connection, months):
                 path = written.folder / part.name
                 private_files.make_folder(path.parent)
                 if before is not None and part.state and known.get(part.name) == part.state and (before / part.name).is_file():
@@ -128,7 +134,7 @@ def _write(connection: DuckDBPyConnection, part: _Part, path: Path) -> None:
         os.fsync(file.fileno())
 
 
-def _parts(connection: DuckDBPyConnection) -> Iterator[_Part]:
+def _parts(connection: DuckDBPyConnection, months: Mapping[str, str]) -> Iterator[_Part]:
     """Yield the parts of all tables of the database."""
     tables = connection.execute(
         "SELECT schema_name, table_name FROM duckdb_tables() WHERE database_name = current_database() ORDER BY ALL"
@@ -142,8 +148,8 @@ def _parts(connection: DuckDBPyConnection) -> Iterator[_Part]:
         # As text: Parquet's JSON type would come back as bytes in some readers.
         chosen = ", ".join(f"{quoted(name)}::VARCHAR AS {quoted(name)}" if type_ == "JSON" else quoted(name) for name, type_ in columns)
         selected = f"SELECT {chosen} FROM {quoted(schema)}.{quoted(table)}"
-        if (time := _month_column(table)) in dict(columns):
-            yield from _months(connection, schema, table, str(time), selected, json.dumps(columns))
+        if (time := months.get(table, "")) in dict(columns):
+            yield from _months(connection, schema, table, time, selected, json.dumps(columns))
         else:
             yield _Part(f"{schema}/{table}.parquet", selected, "")
 
@@ -163,12 +169,6 @@ def _months(connection: DuckDBPyConnection, schema: str, table: str, time: str, 
 def _in_month(time: str, month: str) -> str:
     start = f"TIMESTAMPTZ {literal(f'{month}-01 00:00:00+00')}"
     return f"{time} >= {start} AND {time} < {start} + INTERVAL 1 MONTH"
-
-
-def _month_column(table: str) -> str | None:
-    """Return the column by whose months a table is divided: the time of a type that only grows; None for other tables."""
-    entry = CATALOG.get(table)
-    return None if entry is None else entry.replication.start_date_field
 
 
 def _current(root: Path) -> Path | None:

@@ -3,8 +3,8 @@
 import contextlib
 import logging
 import os
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from filelock import FileLock, Timeout
 
 from klaviyo_assets._internal import cancellation, os_errors, private_files
 from klaviyo_assets._internal.file_lock import acquire, file_lock
+from klaviyo_assets.catalog import CATALOG
 from klaviyo_assets.errors import SyncAlreadyRunning
 from klaviyo_assets.publish import facts, parquet, registry
 from klaviyo_assets.publish.facts import TypeFacts
@@ -73,6 +74,8 @@ class Publisher:
     Args:
         warehouse: The database.
         target: The files to write.
+        months: Tables with a Parquet file per month, each with the column whose months count: :func:`~klaviyo_assets.publish.parquet.month_columns`
+            of the catalog; by default of the types of this package.
 
     Example:
         >>> Publisher(LocalFile(DuckDBResource(database="data/warehouse.duckdb")), PublishTarget.at("data/published.duckdb")).publish()
@@ -80,6 +83,7 @@ class Publisher:
 
     warehouse: Warehouse
     target: PublishTarget
+    months: Mapping[str, str] = field(default_factory=lambda: parquet.month_columns(CATALOG))
 
     def publish(self, *, even_if_partial: bool = False) -> Publication:
         """Write the copy, and replace the earlier one in one step; until then, and if anything fails, the earlier one stays.
@@ -119,7 +123,7 @@ class Publisher:
                 if not even_if_partial:
                     self._refuse_running(types)
                 _make_fit_for_readers(connection, types, published_at)
-            written = None if self.target.parquet is None else parquet.export(partial, self.target.parquet, compactions)
+            written = None if self.target.parquet is None else parquet.export(partial, self.target.parquet, compactions, self.months)
             if target.exists():
                 keep_attributes(target, partial, target.stat())
             _flush(partial)
@@ -130,7 +134,7 @@ class Publisher:
                 private_files.remove_file(partial.with_name(partial.name + suffix))
         if written is not None:
             written.put_in_place()
-        registry.note(self.warehouse.state_dir, self.target, compactions)
+        registry.note(self.warehouse.state_dir, registry.Copy(self.target, self.months), compactions)
         files = (0, 0) if written is None else (written.written, written.kept)
         return Publication(self.target, published_at, tuple(types), target.stat().st_size, files, version)
 

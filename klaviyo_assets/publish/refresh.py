@@ -26,12 +26,13 @@ def rewrite_outdated(warehouse: Warehouse) -> list[str]:
     """
     if not warehouse.capabilities.can_copy:
         return []
-    return [_rewrite(warehouse, target) for target in registry.outdated(warehouse.state_dir, warehouse.compactions)]
+    return [_rewrite(warehouse, copy) for copy in registry.outdated(warehouse.state_dir, warehouse.compactions)]
 
 
-def _rewrite(warehouse: Warehouse, target: PublishTarget) -> str:
+def _rewrite(warehouse: Warehouse, copy: registry.Copy) -> str:
+    target = copy.target
     try:
-        Publisher(warehouse, target).publish(even_if_partial=True)
+        Publisher(warehouse, target, copy.months).publish(even_if_partial=True)
     except WarehouseError as error:
         _delete(target)
         return f"The published copy {target.file} was deleted, because it held removed data and could not be written again. {error}"

@@ -1,27 +1,49 @@
 """Which copies of a database exist, so that an erasure or a changed field rule reaches them."""
 
 import json
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from klaviyo_assets._internal import private_files
+from klaviyo_assets.catalog import CATALOG
+from klaviyo_assets.publish.parquet import month_columns
 from klaviyo_assets.publish.target import PublishTarget
 
 _NAME = "published.json"
 
+_Entry = tuple[str | None, str, Mapping[str, str]]
+"""The folder of the Parquet files, the compactions before the copy, and the columns of months."""
 
-def note(state: Path, target: PublishTarget, compactions: str) -> None:
+
+@dataclass(frozen=True)
+class Copy:
+    """A copy that was written.
+
+    Attributes:
+        target: Its files.
+        months: Its tables that are divided by month, each with the column whose months count. A sync that writes the copy again does not know the
+            catalog of the code location that published it.
+    """
+
+    target: PublishTarget
+    months: Mapping[str, str]
+
+
+def note(state: Path, copy: Copy, compactions: str) -> None:
     """Record that a copy was written.
 
     Args:
         state: The database's state folder.
-        target: The copy.
+        copy: The copy.
         compactions: The warehouse's :attr:`~klaviyo_assets.warehouse.interface.Warehouse.compactions` before the copy.
     """
-    known = {**_read(state), str(target.file): [None if target.parquet is None else str(target.parquet), compactions]}
+    target = copy.target
+    known = {**_read(state), str(target.file): (None if target.parquet is None else str(target.parquet), compactions, dict(copy.months))}
     _write(state, known)
 
 
-def outdated(state: Path, compactions: str) -> list[PublishTarget]:
+def outdated(state: Path, compactions: str) -> list[Copy]:
     """Return the copies that were written before the last compaction: they may hold data that it removed. Those that were deleted are forgotten.
 
     Args:
@@ -32,15 +54,21 @@ def outdated(state: Path, compactions: str) -> list[PublishTarget]:
     existing = {file: value for file, value in known.items() if Path(file).exists() or (value[0] is not None and Path(value[0]).exists())}
     if existing != known:
         _write(state, existing)
-    return [PublishTarget(Path(file), None if folder is None else Path(folder)) for file, (folder, noted) in existing.items() if noted != compactions]
+    return [
+        Copy(PublishTarget(Path(file), None if folder is None else Path(folder)), months)
+        for file, (folder, noted, months) in existing.items()
+        if noted != compactions
+    ]
 
 
-def _read(state: Path) -> dict[str, list[str | None]]:
+def _read(state: Path) -> dict[str, _Entry]:
     path = state / _NAME
-    return dict(json.loads(path.read_bytes())) if path.is_file() else {}
+    stored = json.loads(path.read_bytes()) if path.is_file() else {}
+    # Earlier versions recorded no months and knew only the types of this package.
+    return {file: (folder, noted, months[0] if months else month_columns(CATALOG)) for file, (folder, noted, *months) in stored.items()}
 
 
-def _write(state: Path, known: dict[str, list[str | None]]) -> None:
+def _write(state: Path, known: Mapping[str, _Entry]) -> None:
     new = state / f"{_NAME}.new"
     private_files.write(new, json.dumps(known).encode())
     new.replace(state / _NAME)

@@ -1,5 +1,7 @@
 """The asset ``published``: lineage, its job, and its errors."""
 
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +11,14 @@ import pytest
 
 from klaviyo_assets import KlaviyoResource, PublishTarget, build_klaviyo_definitions
 from klaviyo_assets.catalog import CATALOG
+from klaviyo_assets.erasure.erase import Erasure
+from klaviyo_assets.erasure.subject import DataSubject
 from klaviyo_assets.sandbox.keys import ALL_SCOPES_KEY
 from klaviyo_assets.sandbox.process import SandboxProcess
 from klaviyo_assets.validation import InvalidDefinition
 from klaviyo_assets.warehouse import LocalFile
 from klaviyo_assets.warehouse.default_name import AmbiguousName
-from klaviyo_assets_tests.accounts import sync
+from klaviyo_assets_tests.accounts import query, sync
 
 KEY = dg.AssetKey(["klaviyo", "published"])
 
@@ -59,6 +63,33 @@ def test_its_job_writes_the_copy_and_says_what_it_holds(account: SandboxProcess,
     assert metadata["parquet files written"].value == 3
     with duckdb.connect(str(tmp_path / "published.duckdb"), read_only=True) as connection:
         assert connection.execute("SELECT count(*) > 0 FROM klaviyo.lists").fetchall() == [(True,)]
+
+
+@pytest.mark.long
+def test_tables_of_own_types_are_divided_by_month_also_after_an_erasure(
+    new_account: Callable[..., SandboxProcess], tmp_path: Path, instance: dg.DagsterInstance
+) -> None:
+    profiles = CATALOG["profiles"]
+    own = replace(profiles, replication=replace(profiles.replication, honors_start_date=True))  # type: ignore[type-var]
+    target = PublishTarget(tmp_path / "published.duckdb", tmp_path / "parquet")
+    defs = definitions(tmp_path, publish=target, catalog=CATALOG.updated({"profiles": own}))
+    sync(own, new_account(profiles=5, events=0), _warehouse(tmp_path))
+
+    assert publish(defs, instance).success
+    assert _months(tmp_path, "profiles")
+
+    erased = Erasure(_warehouse(tmp_path), "klaviyo").run(DataSubject.named(_first_id(tmp_path)))
+    assert any("published.duckdb was written again" in note for note in erased.notes)
+    assert _months(tmp_path, "profiles")
+
+
+def _months(folder: Path, table: str) -> list[str]:
+    return sorted(path.name for path in (folder / "parquet" / "current" / "klaviyo" / table).glob("month=*"))
+
+
+def _first_id(folder: Path) -> str:
+    ((id_,),) = query(_warehouse(folder), "SELECT min(id) FROM profiles")
+    return str(id_)
 
 
 def test_a_failure_is_a_sentence(tmp_path: Path, instance: dg.DagsterInstance) -> None:

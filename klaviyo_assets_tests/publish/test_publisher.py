@@ -1,5 +1,6 @@
 """The published copy: what readers see, what it says about itself, and what it survives."""
 
+import json
 import stat
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -13,6 +14,7 @@ import pytest
 from klaviyo_assets.erasure.erase import Erasure
 from klaviyo_assets.erasure.subject import DataSubject
 from klaviyo_assets.extract.sync_options import SyncMode, SyncOptions
+from klaviyo_assets.publish import registry
 from klaviyo_assets.publish.publisher import Publisher
 from klaviyo_assets.publish.target import NotPublished, PublishTarget
 from klaviyo_assets.sandbox.process import SandboxProcess
@@ -214,6 +216,19 @@ def test_a_full_sync_that_was_interrupted_leaves_no_table_in_the_copy(
         sync("events", account, filled, SyncOptions(mode=SyncMode.full))
     Publisher(filled, target).publish()
     assert {name for (name,) in read(target.file, "SELECT table_name FROM duckdb_tables()")} == {"metrics", "events", "_syncs", "_published"}
+
+
+def test_copies_that_an_earlier_version_has_noted_are_divided_as_it_did(tmp_path: Path, target: PublishTarget) -> None:
+    target.file.parent.mkdir()
+    target.file.touch()
+    (tmp_path / "published.json").write_text(json.dumps({str(target.file): [str(target.parquet), "1"]}))
+
+    assert registry.outdated(tmp_path, "1") == []
+    assert registry.outdated(tmp_path, "2") == [registry.Copy(target, {"events": "datetime"})]
+
+    registry.note(tmp_path, registry.Copy(target, {"orders": "placed"}), "2")
+    assert registry.outdated(tmp_path, "2") == []
+    assert registry.outdated(tmp_path, "3") == [registry.Copy(target, {"orders": "placed"})]
 
 
 def test_without_a_database_there_is_nothing_to_publish(warehouse: LocalFile, target: PublishTarget) -> None:

@@ -89,6 +89,7 @@ class Loader:
     periods: Periods | None = None
     staged_properties: StagedProperties = field(default_factory=StagedProperties)
     _rewritten: int = 0
+    _recorded_all: bool = False
     _state: TableState | None = None
     _sync_id: str = ""
 
@@ -112,11 +113,11 @@ class Loader:
     @contextmanager
     def _restored_on_error(self) -> Iterator[None]:
         """Restore counts and notes if a transaction or its commit fails."""
-        counts, rewritten, state, notes = RowCounts(**vars(self.counts)), self._rewritten, self._state, [*self.notes]
+        counts, rewritten, state, notes = RowCounts(**vars(self.counts)), (self._rewritten, self._recorded_all), self._state, [*self.notes]
         try:
             yield
         except BaseException:
-            self.counts, self._rewritten, self._state, self.notes = counts, rewritten, state, notes
+            self.counts, (self._rewritten, self._recorded_all), self._state, self.notes = counts, rewritten, state, notes
             raise
 
     @retry_on_conflict
@@ -195,13 +196,14 @@ class Loader:
 
     @contextmanager
     def _rewriting(self, row: SyncLogEntry) -> Iterator[Rewriting]:
-        """Open a transaction that rewrites stored rows, and record at its end that they have changed: in every period."""
+        """Open a transaction that rewrites rows, and record at its end that they have changed: in every period, unless it says in which."""
         with self._restored_on_error(), self.transaction() as connection:
-            rewriting = Rewriting(connection)
+            rewriting = Rewriting(connection, self._changes.note)
             yield rewriting
             if rewriting.rows:
-                if not self._rewritten:  # once is enough, since each time records all periods
-                    self._changes.note(connection, self.tables.rows)
+                if not (rewriting.are_recorded or self._recorded_all):  # once is enough
+                    self._recorded_all = True
+                    rewriting.note(self.tables.rows)
                 self._rewritten += rewriting.rows
                 self._update(connection, row)
 
@@ -231,13 +233,7 @@ class Loader:
 
     @retry_on_conflict
     def finish_parents(self, ending: ParentsEnding, row: SyncLogEntry, now: datetime) -> None:
-        """Mark rows that complete reads of their parents did not return, and rows of deleted parents; end the sync. One transaction.
-
-        Args:
-            ending: What was read and found.
-            row: The sync's log entry.
-            now: When the sync ends.
-        """
+        """Mark rows that complete reads of their parents did not return, and rows of deleted parents; end the sync. One transaction."""
         with self._restored_on_error(), self.transaction() as connection:
             coverage = self.coverage_store(connection)
             self.counts.deleted += ending.mark(Deletions(connection, self.tables), coverage, row.started_at)

@@ -32,12 +32,14 @@ class StoredRules:
         tables: Names of the tables.
         field_rules: The rules.
         known: The schema's columns, if they have been read.
+        note: Gets a relation with the rows that a rewrite has changed.
     """
 
     connection: DuckDBPyConnection
     tables: Tables
     field_rules: FieldRuleSet
     known: SchemaColumns | None = None
+    note: Callable[[str], None] = lambda _: None
 
     @property
     def log_exists(self) -> bool:
@@ -146,6 +148,7 @@ class StoredRules:
             changed_rows = with_computed(entry, "(SELECT * EXCLUDE (place) FROM rewritten_rows JOIN user_values USING (place))")
             self.connection.execute(f"INSERT INTO {rows} BY NAME FROM {changed_rows}")
             self.connection.execute("DROP TABLE temp.user_values")
+            self.note("rewritten_rows")
             self.connection.unregister("rewritten_rows")
             if entry.has_metric_views:  # a hash is a text, whatever the value was
                 MetricViews(self.connection, self.tables.warehouse, self.tables.schema).note([changed])

@@ -13,11 +13,24 @@ class Rewriting:
 
     Attributes:
         connection: The database.
+        record: Records the periods of a relation's rows as changed.
         rows: Number of rows that it has rewritten.
+        are_recorded: Whether their periods are recorded; otherwise, what opened the transaction records those of all rows.
     """
 
     connection: DuckDBPyConnection
+    record: Callable[[DuckDBPyConnection, str], None]
     rows: int = 0
+    are_recorded: bool = False
+
+    def note(self, relation: str) -> None:
+        """Record the periods of rewritten rows.
+
+        Args:
+            relation: SQL after ``FROM``.
+        """
+        self.record(self.connection, relation)
+        self.are_recorded = True
 
 
 OpenRewriting = Callable[[], AbstractContextManager[Rewriting]]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from duckdb import DuckDBPyConnection
 
 from klaviyo_assets.load.reapply_rules import StoredRules
-from klaviyo_assets.load.rewriting import OpenRewriting
+from klaviyo_assets.load.rewriting import OpenRewriting, Rewriting
 from klaviyo_assets.load.row_ranges import RowRange
 from klaviyo_assets.load.tables import Tables
 from klaviyo_assets.load.transaction_retry import retry_on_conflict
@@ -41,7 +41,7 @@ class RuleChange:
     def apply(self) -> tuple[bool, int]:
         """Apply the rules to rows that were stored without them; return whether rules have changed, and how many rows were rewritten."""
         with self.rewriting() as transaction:
-            stored = self._stored(transaction.connection)
+            stored = self._stored(transaction)
             if stored.are_up_to_date:
                 return False, 0
             if stored.are_tightened and self.warehouse.capabilities.can_compact and self._was_synced_before(transaction.connection):
@@ -60,17 +60,17 @@ class RuleChange:
         rewritten = 0
         for part in parts:
             with self.rewriting() as transaction:
-                transaction.rows = self._stored(transaction.connection).rewrite(part)
+                transaction.rows = self._stored(transaction).rewrite(part)
                 rewritten += transaction.rows
         with self.rewriting() as transaction:
-            stored = self._stored(transaction.connection)
+            stored = self._stored(transaction)
             # If the user lets DuckDB vacuum, a checkpoint may have moved rows in between. Almost always there is nothing left to change.
             transaction.rows = sum(map(stored.rewrite, stored.ranges()))
             stored.finish(self.fingerprint)
         return rewritten + transaction.rows
 
-    def _stored(self, connection: DuckDBPyConnection) -> StoredRules:
-        return StoredRules(connection, self.tables, self.field_rules)
+    def _stored(self, transaction: Rewriting) -> StoredRules:
+        return StoredRules(transaction.connection, self.tables, self.field_rules, note=transaction.note)
 
     def _was_synced_before(self, connection: DuckDBPyConnection) -> bool:
         """Whether the file may have contained rows of the type: the table has rows, or an earlier sync ran."""

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -28,10 +29,10 @@ OTHER = EVENT | {"id": "B", "datetime": NOON - timedelta(days=1)}
 class Events:
     """A table with two events of adjacent days, and a second sync that runs."""
 
-    def __init__(self, warehouse: LocalFile, folder: Path) -> None:
+    def __init__(self, warehouse: LocalFile, folder: Path, other: dict[str, Any] = OTHER) -> None:
         self.warehouse = warehouse
         self.load = Loads(warehouse, folder, "events")
-        self.load([EVENT, OTHER])
+        self.load([EVENT, other])
         self.row = SyncLogEntry("b-sync", "events", "unknown", "incremental", NOON + timedelta(hours=1), None)
         self.loader = Loader(warehouse, self.load.entry, "klaviyo", periods=Periods())
         self.loader.begin(self.row)
@@ -55,6 +56,13 @@ def test_rows_that_a_field_rule_rewrites_are_recorded_with_it(events: Events) ->
     assert events.recorded == (0, 2, 2)
     assert events.loader.apply_rules(rules, str, events.row) == (False, 0)
     assert events.recorded == (0, 2, 2)
+
+
+def test_only_the_days_of_rows_that_a_field_rule_rewrites_are_recorded(warehouse: LocalFile, tmp_path: Path) -> None:
+    events = Events(warehouse, tmp_path, OTHER | {"event_properties": "{}"})
+    rules = rule_sets_for({"events": {"event_properties.secret": "drop"}})["events"]
+    assert events.loader.apply_rules(rules, str, events.row) == (True, 1)
+    assert events.recorded == (0, 1, 1)
 
 
 def test_a_rewrite_that_is_rolled_back_is_not_counted(events: Events, monkeypatch: pytest.MonkeyPatch) -> None:

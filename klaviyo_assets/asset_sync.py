@@ -11,9 +11,9 @@ import duckdb
 from klaviyo_assets import checks
 from klaviyo_assets._internal.threads import in_thread
 from klaviyo_assets.api.client import KlaviyoClient
-from klaviyo_assets.api.klaviyo_errors import KlaviyoError
+from klaviyo_assets.api.klaviyo_errors import KlaviyoError, ScopeMissing
 from klaviyo_assets.api.rate_limit.daily import is_daily_limit
-from klaviyo_assets.api.scope_check import Access, access_from, assess
+from klaviyo_assets.api.scope_check import Access, access_from, assess, assess_all
 from klaviyo_assets.audit.audit import request_rereads
 from klaviyo_assets.audit.audit_store import AuditStore
 from klaviyo_assets.audit_op import AuditExecution
@@ -168,13 +168,18 @@ class AssetSync:
         except KlaviyoError as error:
             return access_from(error, self.entry), None, error if self.materializes else None
         async with client:
-            access = await assess(client, self.entry)
             if not self.materializes:
+                (access,) = await assess_all(client, [self.entry])
                 return access, None, None
+            access = await assess(client, self.entry)
             try:
                 return access, await self._sync(client, access), None
             except (KlaviyoError, SyncError, WarehouseError) as error:
-                return access, None, error
+                return self._access_after(error, access), None, error
+
+    def _access_after(self, error: Exception, access: Access) -> Access:
+        """Return the verdict after a failed sync: it may have lacked the scope of another type that it also reads, such as accounts for a report."""
+        return access_from(error.__cause__, self.entry) if isinstance(error.__cause__, ScopeMissing) and access.granted else access
 
     async def _sync(self, client: KlaviyoClient, access: Access) -> SyncReport:
         sync = SyncRunner(

@@ -90,7 +90,7 @@ def api_key_valid(access: Access, asset: dg.AssetKey) -> dg.AssetCheckResult:
             words = f"Klaviyo accepts the API key; {owner}."
         case Verdict.SCOPE_MISSING:
             passed, severity, state = True, dg.AssetCheckSeverity.ERROR, "valid"
-            words = "Klaviyo accepts the API key. It lacks accounts:read, so its account is unknown; nothing else needs that scope."
+            words = "Klaviyo accepts the API key. It lacks accounts:read, so its account is unknown. Besides accounts, only reports need that scope."
         case _ if access.key_is_valid:
             passed, severity, state = True, dg.AssetCheckSeverity.ERROR, "valid"
             words = f"Klaviyo accepts the API key, but its account is unknown. {access.summary}"

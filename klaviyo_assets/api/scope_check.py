@@ -1,5 +1,7 @@
 """Checks what a key may read: one cheap probe per resource type, with one verdict each."""
 
+import asyncio
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -134,6 +136,11 @@ class Access:
         """True if the probe did not show whether the key has access."""
         return self.verdict in _UNCLEAR
 
+    def limited_by(self, others: "Iterable[Access]") -> "Access":
+        """Return the verdict about a type whose sync also reads other types, given theirs: the first that is not granted, if its own is."""
+        refused = next((other.error for other in others if other.error is not None), None)
+        return self if not self.granted or refused is None else access_from(refused, self.entry)
+
     @property
     def key_is_valid(self) -> bool:
         """True if the response shows that Klaviyo accepts the key, whether or not it has access here."""
@@ -141,7 +148,10 @@ class Access:
 
 
 async def assess(client: KlaviyoClient, entry: ResourceType) -> Access:
-    """Probe a resource type's endpoint and return whether the key may read it. Does not raise errors of the client."""
+    """Probe a resource type's endpoint and return whether the key may read it. Does not raise errors of the client.
+
+    The types that a sync of it also reads are not requested; see :func:`assess_all`.
+    """
     try:
         document = await probe(client, entry)
     except KlaviyoError as error:
@@ -154,13 +164,24 @@ async def assess(client: KlaviyoClient, entry: ResourceType) -> Access:
     return Access(entry, Verdict.GRANTED, f"The key may read {entry.name} ({entry.scope_text}).", account=account)
 
 
+async def assess_all(client: KlaviyoClient, entries: Iterable[ResourceType]) -> list[Access]:
+    """Return whether the key may read each type and what its sync also reads. Each endpoint is requested once.
+
+    A report, for example, needs the account's time zone, so a key without ``accounts:read`` cannot sync it.
+    """
+    wanted = list(entries)
+    requested = {entry.name: entry for one in wanted for entry in (one, *one.also_reads)}
+    found = dict(zip(requested, await asyncio.gather(*(assess(client, entry) for entry in requested.values())), strict=True))
+    return [found[entry.name].limited_by(found[other.name] for other in entry.also_reads) for entry in wanted]
+
+
 def access_from(error: KlaviyoError, entry: ResourceType) -> Access:
     """Return the verdict that an error maps to."""
     verdict = next((verdict for kind, verdict in _VERDICTS if isinstance(error, kind)), Verdict.UNUSABLE_RESPONSE)
     advice = error.advice
     if verdict in _MAY_BE_OPTIONAL and entry.has_optional_scope:
         also = f"create a new key that also has {entry.scope_text}" if verdict is Verdict.SCOPE_MISSING else "add the product in Klaviyo's billing"
-        advice = f"No action is needed: {entry.name} is skipped and everything else works. To sync it as well, {also}."
+        advice = f"No action is needed: {entry.name} is skipped, and no other asset fails because of that. To sync it as well, {also}."
     return Access(entry, verdict, error.message, advice, error)
 
 

@@ -133,6 +133,7 @@ class ResourceType:
             path says so; see :attr:`profile_column`.
         read_in_seconds: True if an ordinary sync of it takes only seconds in any account; the first may take minutes. Such types share one step.
         opt_in: True if it is synced only when the user selects it.
+        also_reads: Other types whose endpoints a sync of it requests, so the key needs their scopes too.
         access_shown_by: A type with the same scope, whose endpoint shows whether a key may read this one; None if its own endpoint is requested.
         named_in_filter: The type whose ids the requests of a report name in their filter; None if they name none.
         group: Name by which users select it together with related types (:mod:`klaviyo_assets.catalog.groups`); any name for a type of your own.
@@ -172,12 +173,18 @@ class ResourceType:
     read_in_seconds: bool = False
     opt_in: bool = False
     group: str = CORE
+    also_reads: "tuple[ResourceType, ...]" = ()
     access_shown_by: "ResourceType | None" = None
     named_in_filter: "ResourceType | None" = None
 
     @property
     def scopes(self) -> tuple[str, ...]:
         """All API scopes that reading it needs."""
+        return tuple(dict.fromkeys((*self.endpoint_scopes, *(scope for other in self.also_reads for scope in other.scopes))))
+
+    @property
+    def endpoint_scopes(self) -> tuple[str, ...]:
+        """The API scopes that its own endpoint needs."""
         return (self.scope, *self.more_scopes)
 
     @property
@@ -188,7 +195,8 @@ class ResourceType:
     @property
     def scope_text(self) -> str:
         """All API scopes that reading it needs, as text for messages."""
-        return " and ".join(self.scopes)
+        *others, last = self.scopes
+        return f"{', '.join(others)} and {last}" if others else last
 
     @property
     def needs(self) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from klaviyo_assets.api.auth import ApiKey, ApiKeyWarning, parse_api_key
 from klaviyo_assets.api.client import KlaviyoClient
 from klaviyo_assets.api.client_settings import ClientSettings
 from klaviyo_assets.api.klaviyo_errors import ApiKeyError
-from klaviyo_assets.api.scope_check import Access, Verdict, assess
+from klaviyo_assets.api.scope_check import Access, Verdict, assess, assess_all
 from klaviyo_assets.catalog import CATALOG
 from klaviyo_assets.catalog.hosting import columns_of_include, optional_includes
 from klaviyo_assets.catalog.scopes import REQUIRED_SCOPES
@@ -66,7 +66,7 @@ def exit_status(found: Sequence[Access]) -> int:
 async def _assess_all(key: ApiKey, settings: ClientSettings, names: Sequence[str]) -> tuple[list[Access], frozenset[str]]:
     """Return the verdicts about assets, and the scopes that the key lacks for single columns of these."""
     async with KlaviyoClient(key, settings) as client:
-        found = await asyncio.gather(*(assess(client, CATALOG[name]) for name in names))
+        found = await assess_all(client, [CATALOG[name] for name in names])
         scopes = {scope for name in names for include in optional_includes(CATALOG[name]) for scope in include.scopes}
         known = {access.entry.scopes: access for access in found}
         # A type that needs only this scope shows whether the key has it, also if it is not among the names.

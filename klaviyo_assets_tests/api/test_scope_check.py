@@ -122,7 +122,8 @@ def test_missing_optional_scope_affects_nothing_else(server: Scripted) -> None:
 
     assert found.optional
     assert found.advice == (
-        "No action is needed: accounts is skipped and everything else works. To sync it as well, create a new key that also has accounts:read."
+        "No action is needed: accounts is skipped, and no other asset fails because of that. "
+        "To sync it as well, create a new key that also has accounts:read."
     )
 
 
@@ -139,7 +140,7 @@ def test_a_type_that_came_later_is_optional(reply: Reply, also: str, server: Scr
     found = assessed(server, CATALOG["templates"])
 
     assert found.optional
-    assert found.advice == f"No action is needed: templates is skipped and everything else works. To sync it as well, {also}"
+    assert found.advice == f"No action is needed: templates is skipped, and no other asset fails because of that. To sync it as well, {also}"
 
 
 @pytest.mark.parametrize("entry", CATALOG.values(), ids=lambda entry: entry.name)

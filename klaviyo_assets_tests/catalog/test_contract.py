@@ -49,10 +49,10 @@ def limit(figures: Facts) -> RateLimit:
 def test_scope_and_limits(entry: ResourceType) -> None:
     collection, single = ENDPOINTS[path_of(entry)], ENDPOINTS.get(f"{entry.endpoint.path}/{{id}}")
 
-    assert sorted(entry.scopes) == sorted(collection["scopes"])
+    assert sorted(entry.endpoint_scopes) == sorted(collection["scopes"])
     assert entry.endpoint.limit == limit(collection)
     assert entry.endpoint.lookup_limit == (limit(single) if single else None)
-    assert single is None or sorted(single["scopes"]) == sorted(entry.scopes)
+    assert single is None or sorted(single["scopes"]) == sorted(entry.endpoint_scopes)
 
 
 def test_scope_and_limit_of_the_counts() -> None:
@@ -351,4 +351,4 @@ def test_a_report_is_identified_by_its_groupings_its_window_and_its_metric(entry
     metric = ("conversion_metric_id",) if report.by_conversion_metric else ()
     assert entry.primary_key == (*groupings_of(entry), report.field, *metric)
     assert entry.access_shown_by is not None
-    assert entry.access_shown_by.scopes == entry.scopes
+    assert entry.access_shown_by.scopes == entry.endpoint_scopes

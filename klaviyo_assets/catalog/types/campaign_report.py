@@ -4,7 +4,9 @@ from klaviyo_assets.catalog.endpoint import TIER_REPORTS, Endpoint
 from klaviyo_assets.catalog.replication import Report, ReportWindows
 from klaviyo_assets.catalog.report_columns import CONVERSION_METRIC, MESSAGE_STATISTICS, grouping, window_date
 from klaviyo_assets.catalog.resource_type import ResourceType
+from klaviyo_assets.catalog.types.accounts import ACCOUNTS
 from klaviyo_assets.catalog.types.campaigns import CAMPAIGNS
+from klaviyo_assets.catalog.types.mapped_metrics import MAPPED_METRICS
 
 CAMPAIGN_GROUPINGS = (
     grouping("campaign_id", "Klaviyo's id of the campaign; it may have been deleted since."),
@@ -33,6 +35,7 @@ CAMPAIGN_REPORT = ResourceType(
     ),
     primary_key=(*(column.name for column in CAMPAIGN_GROUPINGS), "window_start", "conversion_metric_id"),
     replication=Report(ReportWindows.YEARS, "window_start", by_conversion_metric=True),
+    also_reads=(ACCOUNTS, MAPPED_METRICS),
     access_shown_by=CAMPAIGNS,
     group="reports",
     opt_in=True,

@@ -4,8 +4,10 @@ from klaviyo_assets.catalog.endpoint import TIER_REPORTS, Endpoint
 from klaviyo_assets.catalog.replication import Report, ReportWindows
 from klaviyo_assets.catalog.report_columns import CONVERSION_METRIC, MESSAGE_STATISTICS, window_date
 from klaviyo_assets.catalog.resource_type import ResourceType
+from klaviyo_assets.catalog.types.accounts import ACCOUNTS
 from klaviyo_assets.catalog.types.flow_report import FLOW_GROUPINGS
 from klaviyo_assets.catalog.types.flows import FLOWS
+from klaviyo_assets.catalog.types.mapped_metrics import MAPPED_METRICS
 
 FLOW_REPORT_DAILY = ResourceType(
     name="flow_report_daily",
@@ -22,6 +24,7 @@ FLOW_REPORT_DAILY = ResourceType(
     ),
     primary_key=(*(column.name for column in FLOW_GROUPINGS), "day", "conversion_metric_id"),
     replication=Report(ReportWindows.DAYS, "day", by_conversion_metric=True),
+    also_reads=(ACCOUNTS, MAPPED_METRICS),
     access_shown_by=FLOWS,
     group="reports",
     opt_in=True,

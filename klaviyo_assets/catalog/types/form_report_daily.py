@@ -6,6 +6,7 @@ from klaviyo_assets.catalog.endpoint import TIER_REPORTS, Endpoint
 from klaviyo_assets.catalog.replication import Report, ReportWindows
 from klaviyo_assets.catalog.report_columns import FORM_STATISTICS, grouping, window_date
 from klaviyo_assets.catalog.resource_type import ResourceType
+from klaviyo_assets.catalog.types.accounts import ACCOUNTS
 from klaviyo_assets.catalog.types.forms import FORMS
 
 FORM_REPORT_DAILY = ResourceType(
@@ -23,6 +24,7 @@ FORM_REPORT_DAILY = ResourceType(
     ),
     primary_key=("form_id", "form_version_id", "day"),
     replication=Report(ReportWindows.DAYS, "day", settled_after=timedelta(days=30)),
+    also_reads=(ACCOUNTS,),
     access_shown_by=FORMS,
     group="reports",
     opt_in=True,

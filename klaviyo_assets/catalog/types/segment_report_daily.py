@@ -6,6 +6,7 @@ from klaviyo_assets.catalog.endpoint import TIER_REPORTS, Endpoint
 from klaviyo_assets.catalog.replication import Report, ReportWindows
 from klaviyo_assets.catalog.report_columns import SEGMENT_STATISTICS, grouping, window_date
 from klaviyo_assets.catalog.resource_type import ResourceType
+from klaviyo_assets.catalog.types.accounts import ACCOUNTS
 from klaviyo_assets.catalog.types.segments import SEGMENTS
 
 SEGMENT_REPORT_DAILY = ResourceType(
@@ -29,6 +30,7 @@ SEGMENT_REPORT_DAILY = ResourceType(
         not_before=date(2023, 6, 1),
         settled_after=timedelta(days=30),
     ),
+    also_reads=(ACCOUNTS,),
     access_shown_by=SEGMENTS,
     named_in_filter=SEGMENTS,
     group="reports",

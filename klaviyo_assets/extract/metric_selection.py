@@ -11,9 +11,9 @@ exactly what is missing: the history of a metric that is added, and of one that 
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
+from klaviyo_assets._internal.near_names import did_you_mean
 from klaviyo_assets.api.filters import equals
 from klaviyo_assets.catalog.resource_type import Subset
 from klaviyo_assets.errors import SyncError
@@ -178,11 +178,4 @@ def _unknown(setting: str, name: str) -> str:
 
 
 def _advice(name: str, names: Mapping[str, str]) -> str:
-    near = _near(name, names.values())
-    meant = f"Did you mean {' or '.join(map(repr, near))}? " if near else ""
-    return f"{meant}Write a name exactly as in Klaviyo (Analytics > Metrics), or the metric's id."
-
-
-def _near(name: str, names: Iterable[str]) -> list[str]:
-    by_lower = {one.lower(): one for one in sorted(names)}
-    return [by_lower[one] for one in get_close_matches(name.lower(), by_lower, n=3)]
+    return f"{did_you_mean(name, names.values())}Write a name exactly as in Klaviyo (Analytics > Metrics), or the metric's id."

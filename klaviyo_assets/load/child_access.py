@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from klaviyo_assets.catalog.resource_type import Parent
+from klaviyo_assets.catalog.resource_type import Parent, ResourceType
 from klaviyo_assets.load.child_rows import ChildRows, CompleteRead, ParentCount
 from klaviyo_assets.load.group_rows import GroupRead, GroupRows
 from klaviyo_assets.load.loader import Loader
@@ -38,10 +38,10 @@ class ChildAccess:
         with self.loader.warehouse.connection() as connection:
             return ChildRows(connection, self.loader.tables).facts(ids, row.started_at, changed_with)
 
-    def ids_named(self, names: Collection[str]) -> set[str]:
-        """Return the ids of the parents with one of these ids or names."""
+    def names_of(self, parent: ResourceType) -> dict[str, str]:
+        """Return the names of the records of a type by id; as :meth:`ChildRows.names_of`."""
         with self.loader.warehouse.connection() as connection:
-            return ChildRows(connection, self.loader.tables).ids_named(names)
+            return ChildRows(connection, self.loader.tables).names_of(parent)
 
     @retry_on_conflict
     def compare(self, counts: Mapping[str, ParentCount]) -> dict[str, bool | None]:

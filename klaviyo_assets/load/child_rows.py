@@ -1,6 +1,6 @@
 """What is stored of the children of each parent: facts for planning, and comparisons with counts and complete reads."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -167,16 +167,13 @@ class ChildRows:
         self.connection.unregister("read_parents")
         return dict(rows)
 
-    def ids_named(self, names: Collection[str]) -> set[str]:
-        """Return the ids of the parents with one of these ids or names."""
-        parent = self.tables.entry.parent
-        assert parent is not None
-        table, id_column = self.tables.warehouse.qualified(self.tables.schema, parent.type_name), quoted(parent.entry.id_column or "id")
-        named = " OR list_contains($names, name)" if any(column.name == "name" for column in parent.entry.columns) else ""
-        rows = self.connection.execute(
-            f"SELECT {id_column} FROM {table} WHERE {DELETED_AT} IS NULL AND (list_contains($names, {id_column}){named})", {"names": list(names)}
-        ).fetchall()
-        return {id_ for (id_,) in rows}
+    def names_of(self, parent: ResourceType) -> dict[str, str]:
+        """Return the names of the records of a type by id, ids for those without a name; none of deleted records or without a table."""
+        if not table_exists(self.connection, self.tables.schema, parent.name):
+            return {}
+        table, id_ = self.tables.warehouse.qualified(self.tables.schema, parent.name), quoted(parent.id_column or "id")
+        name = f"coalesce(name, {id_})" if any(column.name == "name" for column in parent.columns) else id_
+        return dict(self.connection.execute(f"SELECT {id_}, {name} FROM {table} WHERE {DELETED_AT} IS NULL").fetchall())
 
 
 def proofs(entry: ResourceType, parents: Iterable[str], top: datetime, read_at: datetime, fingerprint: str) -> Sequence[CoverageRow]:

@@ -27,18 +27,6 @@ _RECOUNTS = 2
 """Times that a parent is counted again because children joined it between its count and the read."""
 
 
-async def selected_parents(sync: SyncContext, parents: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the parents that the user selects, of those that exist; all if the user selects none or the type has no choice."""
-    names = sync.options.member_groups
-    if sync.entry.replication.proof is None or not names or not parents:
-        return parents
-    named = await in_thread(ChildAccess(sync.loader).ids_named, names)
-    selected = tuple(id_ for id_ in parents if id_ in named)
-    if not selected and sync.entry.parent is not None:
-        sync.note(f"None of the {sync.entry.parent.type_name} has an id or name of the setting member_groups, so no {sync.entry.name} are read.")
-    return selected
-
-
 async def parent_facts(sync: SyncContext, parents: Sequence[str]) -> Mapping[str, ParentFacts]:
     """Return what the database knows about parents, if the replication asks for it."""
     replication = sync.entry.replication

@@ -16,8 +16,9 @@ from klaviyo_assets.extract.strategies.strategy import PlanContext
 from klaviyo_assets.load.parent_table import ParentTable
 from klaviyo_assets.load.row_access import RowAccess
 from klaviyo_assets.state.coverage import CoverageRow
-from klaviyo_assets.sync.children import parent_facts, requested_counts, selected_parents
+from klaviyo_assets.sync.children import parent_facts, requested_counts
 from klaviyo_assets.sync.context import SyncContext
+from klaviyo_assets.sync.parent_selection import selected_parents
 from klaviyo_assets.sync.planned import PlannedSync
 from klaviyo_assets.sync.request_report_facts import report_facts
 

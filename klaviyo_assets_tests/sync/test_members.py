@@ -177,8 +177,25 @@ def test_only_selected_lists_are_read(shop: SandboxProcess, warehouse: LocalFile
     sync(NAME, shop, warehouse)
     assert_frame_equal(table(warehouse, NAME), truth(shop, NAME))
     none = sync(NAME, shop, warehouse, SyncOptions(member_groups=("no such list",)))
-    assert none.notes == ("None of the lists has an id or name of the setting member_groups, so no list_members are read.",)
+    assert none.notes[0] == "None of the lists has an id or name of the setting member_groups, so no list_members are read."
     assert_frame_equal(table(warehouse, NAME), truth(shop, NAME))
+
+
+@pytest.mark.long
+def test_a_group_that_no_list_or_segment_has_is_noted(shop: SandboxProcess, warehouse: LocalFile) -> None:
+    sync("lists", shop, warehouse)
+    sync("segments", shop, warehouse)
+    ((first, name),) = query(warehouse, "SELECT id, name FROM lists ORDER BY id LIMIT 1")
+    ((other, segment),) = query(warehouse, "SELECT (SELECT max(id) FROM lists), (SELECT min(name) FROM segments)")
+
+    known = sync(NAME, shop, warehouse, SyncOptions(member_groups=(name, other, segment)))
+
+    assert known.notes == ()
+    shop.change("update", type="lists", id=first, attributes={"name": f"{name} (renamed)"})
+    sync("lists", shop, warehouse)
+    (note,) = sync(NAME, shop, warehouse, SyncOptions(member_groups=(name, other, segment))).notes
+    assert note.startswith(f"The setting member_groups names {name!r}, which is no id or name of a record in lists and segments")
+    assert f"'{name} (renamed)'?" in note, "among the similar names"
 
 
 @pytest.mark.long

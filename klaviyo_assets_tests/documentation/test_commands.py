@@ -103,7 +103,7 @@ RUN_BY_QUICKSTART = "test_quickstart.py runs it"
 
 NOT_RUN: dict[str, str] = {
     "make test": "runs this test",
-    "uvx create-dagster@latest project shop --uv-sync": "needs a package index; test_quickstart.py writes the files that it makes",
+    "uvx create-dagster@latest project shop --uv-sync": "needs a package index; packaging/test_created_project.py runs it without the installation",
     "pip install --editable . dagster-dg-cli dagster-webserver": "needs a package index",
     "pip install klaviyo-assets dagster-webserver": "needs a package index",
     "pip install 'klaviyo-assets[ui]' marimo altair": "needs a package index",

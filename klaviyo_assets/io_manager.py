@@ -105,7 +105,7 @@ class KlaviyoFrameIOManager(dg.ConfigurableIOManager):
 
 
 @dataclass(frozen=True)
-class _Source:
+class _TableSource:
     """Where an input is read from.
 
     Attributes:
@@ -117,7 +117,7 @@ class _Source:
     copy: str | None = None
 
 
-def _source(context: dg.InputContext) -> _Source:
+def _source(context: dg.InputContext) -> _TableSource:
     assert context.upstream_output is not None
     upstream = context.upstream_output.definition_metadata or {}
     if copy := _plain(upstream.get(PUBLISHED_FILE)):
@@ -129,11 +129,11 @@ def _source(context: dg.InputContext) -> _Source:
                 "{'table': 'events'}.",
                 allow_retries=False,
             )
-        return _Source(_qualified(table, schema), str(copy))
+        return _TableSource(_qualified(table, schema), str(copy))
     name = upstream.get("dagster/table_name")
     if not name:
         raise dg.DagsterInvariantViolationError(f"{context.get_asset_identifier()} has no dagster/table_name in its metadata.")
-    return _Source(_qualified(str(name)))
+    return _TableSource(_qualified(str(name)))
 
 
 def _qualified(table: str, schema: str = "main") -> tuple[str, str]:

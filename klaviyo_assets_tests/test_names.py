@@ -16,6 +16,9 @@ MODULES = sorted(path for path in PACKAGE.rglob("*.py") if not path.is_relative_
 NAMED_BY_PYTHON = {"__init__", "__main__"}
 """Python prescribes these names: a folder's own module, and what ``python -m`` runs."""
 
+PARTS_OF_DOCUMENTS = {"_Accounts", "_Attributes", "_Data", "_Document", "_Links", "_Listing", "_Record"}
+"""Private structs, each with the members of Klaviyo's documents that its module decodes; they are named after JSON:API's members."""
+
 
 def test_no_two_modules_share_a_name() -> None:
     named = [(path.stem, path) for path in MODULES if path.stem not in NAMED_BY_PYTHON]
@@ -27,6 +30,12 @@ def test_no_two_classes_types_or_constants_share_a_name() -> None:
     defined = [(name, path) for path in MODULES for name in definitions(path.read_text())]
     assert len(defined) > 400
     assert shared(defined) == {}
+
+
+def test_no_private_class_has_two_meanings() -> None:
+    private = [(name, path) for path in MODULES for name in classes(path.read_text()) if name.startswith("_")]
+    assert len(private) > 50
+    assert shared(private).keys() == PARTS_OF_DOCUMENTS
 
 
 def test_the_names_that_a_module_defines_are_found() -> None:
@@ -41,6 +50,7 @@ __all__ = ["Found"]
 def function(): LOCAL = 1
 """
     assert list(definitions(text)) == ["Found", "LIMIT", "Alias"]
+    assert list(classes(text)) == ["Found", "_Private"]
 
 
 def definitions(text: str) -> Iterator[str]:
@@ -56,6 +66,11 @@ def definitions(text: str) -> Iterator[str]:
             case _:
                 names = []
         yield from (name for name in names if name[0].isupper())
+
+
+def classes(text: str) -> list[str]:
+    """Return the classes that a module defines at its top level."""
+    return [statement.name for statement in ast.parse(text).body if isinstance(statement, ast.ClassDef)]
 
 
 def is_type_variable(value: ast.expr) -> bool:

@@ -43,7 +43,7 @@ _DAGSTER_YAML = "telemetry:\n  enabled: false\nnux:\n  enabled: false\n"
 """Settings of a Dagster home that the demo creates: no telemetry, no questions."""
 
 
-class _Account(msgspec.Struct):
+class _SandboxAccount(msgspec.Struct):
     """What reproduces the sandbox's account in each run: its start, and the times of its changes."""
 
     base: datetime
@@ -55,7 +55,7 @@ class DemoFailed(KlaviyoAssetsError):
 
 
 @dataclass(frozen=True)
-class _Source:
+class _DemoSource:
     """Where the demo reads from."""
 
     title: str
@@ -91,12 +91,12 @@ def demo(folder: str) -> int:
 
 
 @contextlib.contextmanager
-def _source(home: Path) -> Iterator[_Source]:
+def _source(home: Path) -> Iterator[_DemoSource]:
     if os.environ.get(API_KEY, "").strip():
         settings = from_environment()
         key = parse_api_key(os.environ[API_KEY])
         KlaviyoClient(key, client_settings(settings))  # refuses settings that cannot be used
-        yield _Source(f"the account of {API_KEY} at {settings.base_url}", {DUCKDB_PATH: str(Path(settings.duckdb_path).absolute())})
+        yield _DemoSource(f"the account of {API_KEY} at {settings.base_url}", {DUCKDB_PATH: str(Path(settings.duckdb_path).absolute())})
         return
     import starlette as _starlette  # noqa: F401  # the server runs in another process; fail early
     import uvicorn as _uvicorn  # noqa: F401
@@ -115,10 +115,10 @@ def _source(home: Path) -> Iterator[_Source]:
             DUCKDB_PATH: os.environ[DUCKDB_PATH],
             DAGSTER_HOME: str(home / "dagster"),
         }
-        yield _Source(f"the sandbox at {sandbox.base_url}", environment, sandbox.counts())
+        yield _DemoSource(f"the sandbox at {sandbox.base_url}", environment, sandbox.counts())
 
 
-def _sandbox(account: _Account, stack: contextlib.ExitStack) -> "SandboxProcess":
+def _sandbox(account: _SandboxAccount, stack: contextlib.ExitStack) -> "SandboxProcess":
     from klaviyo_assets.sandbox.options import SandboxOptions
     from klaviyo_assets.sandbox.process import SandboxProcess
 
@@ -129,7 +129,7 @@ def _sandbox(account: _Account, stack: contextlib.ExitStack) -> "SandboxProcess"
         raise DemoFailed(f"The sandbox did not start ({error}).", f"choose another --folder, or set {API_KEY}.") from error
 
 
-def _remembered_account(path: Path) -> _Account:
+def _remembered_account(path: Path) -> _SandboxAccount:
     """Return the account of the last demo with one more change, or a new account for the first demo.
 
     Raises:
@@ -137,12 +137,12 @@ def _remembered_account(path: Path) -> _Account:
     """
     now = datetime.now(UTC).replace(microsecond=0)
     try:
-        account = msgspec.json.decode(path.read_bytes(), type=_Account)
+        account = msgspec.json.decode(path.read_bytes(), type=_SandboxAccount)
         if not account.base <= min([now, *account.changes]) or max([account.base, *account.changes]) > now:
             raise ValueError("its dates are not in the past")
         account.changes.append(now)
     except FileNotFoundError:
-        account = _Account(now)
+        account = _SandboxAccount(now)
     except (msgspec.MsgspecError, ValueError, TypeError) as error:
         raise DemoFailed(
             f"The record of the demo's account, {path}, cannot be used ({error}).",
@@ -154,7 +154,7 @@ def _remembered_account(path: Path) -> _Account:
     return account
 
 
-def _run(home: Path, source: _Source) -> int:
+def _run(home: Path, source: _DemoSource) -> int:
     log, tag = home / "demo.log", uuid.uuid4().hex
     dagster_home = Path(source.environment.get(DAGSTER_HOME) or os.environ.get(DAGSTER_HOME) or home / "dagster").absolute()
     dagster_home.mkdir(parents=True, exist_ok=True)

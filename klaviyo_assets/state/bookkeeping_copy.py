@@ -18,7 +18,7 @@ from klaviyo_assets.warehouse.interface import Warehouse
 _log = logging.getLogger("klaviyo_assets")
 
 
-class _Content(msgspec.Struct):
+class _CopiedBookkeeping(msgspec.Struct):
     """Hashes of the ids of erased records, and resource types with rows that were stored with field rules."""
 
     erased: list[str] = msgspec.field(default_factory=list)
@@ -59,7 +59,7 @@ class BookkeepingCopy:
         content = self._read()
         with_rules = {*content.with_rules} | {name} if has_rules else {*content.with_rules} - {name}
         if with_rules != {*content.with_rules}:
-            self._write(_Content(content.erased, sorted(with_rules)))
+            self._write(_CopiedBookkeeping(content.erased, sorted(with_rules)))
 
     def note_erased(self, tombstones: Tombstones) -> None:
         """Add the hashes of the table.
@@ -70,7 +70,7 @@ class BookkeepingCopy:
         content = self._read()
         hashes = tombstones.hashes() | {*content.erased}
         if hashes != {*content.erased}:
-            self._write(_Content(sorted(hashes), content.with_rules))
+            self._write(_CopiedBookkeeping(sorted(hashes), content.with_rules))
 
     def restore_erased(self, tombstones: Tombstones) -> Iterator[str]:
         """Restore hashes that the table has lost, in the caller's transaction; yield messages for the user."""
@@ -93,16 +93,16 @@ class BookkeepingCopy:
         """
         return name in self.types_with_rules and not list(recorded)
 
-    def _read(self) -> _Content:
+    def _read(self) -> _CopiedBookkeeping:
         try:
-            return msgspec.json.decode(self.path.read_bytes(), type=_Content)
+            return msgspec.json.decode(self.path.read_bytes(), type=_CopiedBookkeeping)
         except FileNotFoundError:
-            return _Content()
+            return _CopiedBookkeeping()
         except (ValueError, msgspec.MsgspecError, RecursionError):
             _log.warning("%s cannot be read and is created again from the tables _erased and _field_rules.", self.path)
-            return _Content()
+            return _CopiedBookkeeping()
 
-    def _write(self, content: _Content) -> None:
+    def _write(self, content: _CopiedBookkeeping) -> None:
         private_files.make_folder(self.path.parent)
         partial = self.path.with_suffix(".tmp")
         private_files.write(partial, msgspec.json.encode(content))

@@ -38,7 +38,7 @@ _SALT_BYTES = 16
 _log = logging.getLogger("klaviyo_assets")
 
 
-class _Content(msgspec.Struct):
+class _KnownAccounts(msgspec.Struct):
     """Account ids by fingerprint of key and server, and the fingerprints that have filled each schema."""
 
     salt: str
@@ -156,10 +156,10 @@ def _fingerprint_of_key(key: ApiKey, salt: str, server: str = "") -> str:
     return hashlib.blake2b(f"{key.reveal()}{server}".encode(), salt=bytes.fromhex(salt), digest_size=16).hexdigest()
 
 
-def _read(path: Path) -> _Content:
+def _read(path: Path) -> _KnownAccounts:
     """Return the stored content; empty if the file is missing or invalid."""
     try:
-        content = msgspec.json.decode(path.read_bytes(), type=_Content)
+        content = msgspec.json.decode(path.read_bytes(), type=_KnownAccounts)
         if len(bytes.fromhex(content.salt)) == _SALT_BYTES:
             return content
     except OSError:
@@ -170,11 +170,11 @@ def _read(path: Path) -> _Content:
     return _new_content()
 
 
-def _new_content() -> _Content:
-    return _Content(salt=secrets.token_hex(_SALT_BYTES))
+def _new_content() -> _KnownAccounts:
+    return _KnownAccounts(salt=secrets.token_hex(_SALT_BYTES))
 
 
-def _write(path: Path, content: _Content) -> None:
+def _write(path: Path, content: _KnownAccounts) -> None:
     partial = path.with_suffix(".tmp")
     private_files.write(partial, msgspec.json.encode(content))
     partial.replace(path)

@@ -32,11 +32,10 @@ def how(entry: ResourceType) -> str:
             parents = entry.parent.type_name if entry.parent else "parents"
             return f"for several {parents} by one request; those with the {state} {' or '.join(final)} rarely"
         case PerParent(field=str(field)):
-            parent = entry.parent.type_name.removesuffix("s") if entry.parent else "parent"
+            parent = _singular(entry.parent.type_name) if entry.parent else "parent"
             return f"in time windows of `{field}` for each {parent}; removals by counts"
         case PerParent():
-            parent = entry.parent.type_name.removesuffix("s") if entry.parent else "parent"
-            return f"in full, for each {parent}"
+            return f"in full, for each {_singular(entry.parent.type_name) if entry.parent else 'parent'}"
         case Report(windows=windows):
             return _REPORT_WINDOWS[windows]
         case _:
@@ -102,3 +101,8 @@ def seen(entry: ResourceType) -> tuple[str, str, str]:
 def _age(age: timedelta) -> str:
     hours = round(age.total_seconds() / 3600)
     return f"{hours} h" if hours < 24 else f"{hours // 24} d"
+
+
+def _singular(type_name: str) -> str:
+    name = type_name.replace("_", " ")
+    return f"{name.removesuffix('ies')}y" if name.endswith("ies") else name.removesuffix("s")

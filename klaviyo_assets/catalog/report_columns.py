@@ -14,7 +14,8 @@ GROUPINGS, STATISTICS, WINDOW = "groupings", "statistics", "window"
 CONVERSION_METRIC = Column(
     "conversion_metric_id",
     ColumnType.STRING,
-    "Metric that the conversion statistics count: the account's revenue metric, or one that the setting conversion_metric_ids names.",
+    "Metric that the conversion statistics count: the account's revenue metric, or one that the setting conversion_metric_ids names. Each metric "
+    "has rows of its own, in which all other statistics repeat: filter by it before you add up.",
     ("subset", "conversion_metric_id"),
     required=True,
 )

@@ -148,6 +148,14 @@ def test_differences_have_a_reason(different: Shop, message: str, statistics: di
     assert {text for *_, text in found if not text.startswith(reason)} == set()
 
 
+def test_rows_of_a_metric_that_conversions_are_no_longer_counted_by_are_not_compared(tmp_path: Path) -> None:
+    before = report("C-one", "one", recipients=5, delivered=5, conversions=9, conversion_value=90, conversion_metric_id="view", **OLD)
+    reports = {"campaign_report": [before, report("C-one", "one", **ONE)]}
+    warehouse, _ = build_shop(tmp_path, EVENTS, merged(sent("one", received("one")), reports), CHECKED)
+
+    assert select(warehouse, "SELECT statistic, counted, klaviyo FROM klaviyo_comparison WHERE message_id = 'one' AND NOT is_equal") == []
+
+
 def test_recent_events_count_for_their_own_statistic_and_window(tmp_path: Path) -> None:
     """A message that was sent in March was opened half an hour before the reports were read."""
     events = (

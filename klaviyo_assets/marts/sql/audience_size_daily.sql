@@ -1,6 +1,7 @@
 -- description: One row per day and list or segment: its members at the end of the day.
 --   Segments: Klaviyo's own figures (segment_report_daily), if that type is synced; otherwise, like lists, from the stored members and the times at which
 --   they joined and were found to have left. Those who left before the first sync are unknown, so earlier days show fewer members than there were.
+--   The same holds for a member who left and joined again: Klaviyo has only the latest time of joining, so the earlier membership is not in any day.
 -- key: day, kind, id
 -- column day: Day, in the account's time zone.
 -- column kind: list or segment.

@@ -77,8 +77,9 @@ of_metric AS (
     GROUP BY kind, span, message_id, window_start, statistic, conversion_metric_id
 )
 
--- The same message is in the report once for each conversion metric: other statistics are the same in all of them.
-SELECT kind, span, message_id, window_start, statistic, max(number) AS number, max(read_at) AS read_at
+-- The same message is in the report once for each conversion metric: other statistics are the same in all of them, except in rows of a metric that
+-- conversions are no longer counted by, which keep old numbers.
+SELECT kind, span, message_id, window_start, statistic, arg_max(number, read_at) AS number, max(read_at) AS read_at
 FROM of_metric
 WHERE NOT starts_with(statistic, 'conversion') OR conversion_metric_id IN (SELECT metric_id FROM metric_roles WHERE role = 'revenue')
 GROUP BY kind, span, message_id, window_start, statistic

@@ -205,7 +205,7 @@ def test_wide_values_that_do_not_fit_a_new_type_move_to_extra_in_small_ranges(sm
 
 
 def test_a_complete_read_is_loaded_in_parts_if_memory_runs_out(small: SmallDatabase) -> None:
-    batch = small.stage(range(4 * ROWS))
+    batch = small.stage(range(2 * ROWS))
 
     def finish(part: Batch) -> None:
         small.loader.finish_whole(part, small.row, [], NOON)
@@ -214,8 +214,8 @@ def test_a_complete_read_is_loaded_in_parts_if_memory_runs_out(small: SmallDatab
         finish(batch)
     load_and_finish(lambda part: small.loader.load(part, small.row), finish, batch)
 
-    assert query(small.without_limit, "SELECT count(*) FROM events") == [(4 * ROWS,)]
-    assert (small.row.outcome, small.row.rows_inserted) == ("succeeded", 4 * ROWS)
+    assert query(small.without_limit, "SELECT count(*) FROM events") == [(2 * ROWS,)]
+    assert (small.row.outcome, small.row.rows_inserted) == ("succeeded", 2 * ROWS)
 
 
 def test_ranges_are_bounded_by_rows_and_by_bytes(warehouse: LocalFile) -> None:

@@ -11,7 +11,7 @@ from klaviyo_assets.api.client import KlaviyoClient
 from klaviyo_assets.api.client_settings import ClientSettings
 from klaviyo_assets.api.klaviyo_errors import ApiKeyError
 from klaviyo_assets.api.scope_check import Access, Verdict, assess, assess_all
-from klaviyo_assets.catalog import CATALOG
+from klaviyo_assets.catalog import CATALOG, Catalog
 from klaviyo_assets.catalog.hosting import columns_of_include, optional_includes
 from klaviyo_assets.catalog.scopes import REQUIRED_SCOPES
 from klaviyo_assets.catalog.selection import select
@@ -28,11 +28,12 @@ _MAX_RETRIES_AFTER_429 = 6
 """Maximum retries of a request after a 429; other clients of the account leave room sooner or later."""
 
 
-def check(names: Sequence[str] | None = None) -> int:
+def check(names: Sequence[str] | None = None, catalog: Catalog = CATALOG) -> int:
     """Check for each resource type whether the key may read it, print a table, and return the exit status.
 
     Args:
         names: Resource types and groups; all by default.
+        catalog: The catalog of your code location, if it has resource types from outside this package.
 
     Returns:
         0 if all are usable (a missing optional scope and a child type without parents are only warnings), 1 if something must be changed about the
@@ -40,7 +41,7 @@ def check(names: Sequence[str] | None = None) -> int:
         later.
     """
     try:
-        settings = from_environment()
+        settings = from_environment(catalog=catalog)
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", ApiKeyWarning)
             key = parse_api_key(os.environ.get(API_KEY))
@@ -48,7 +49,7 @@ def check(names: Sequence[str] | None = None) -> int:
             say(f"Warning: {warning.message}", error=True)
         limits = limits_folder(settings.base_url, key.reveal())
         options = client_settings(settings, shared_limits=limits, max_retries=2, max_retries_after_429=_MAX_RETRIES_AFTER_429, longest_wait=_MAX_WAIT)
-        found, missing = asyncio.run(_assess_all(key, options, _by_group(names or ())))
+        found, missing = asyncio.run(_assess_all(key, options, catalog, _by_group(catalog, names or ())))
     except KlaviyoAssetsError as error:
         say(str(error), error=True)
         return NOT_USABLE if isinstance(error, ApiKeyError) else UNCLEAR
@@ -63,22 +64,22 @@ def exit_status(found: Sequence[Access]) -> int:
     return UNCLEAR if any(access.unclear for access in found) else USABLE
 
 
-async def _assess_all(key: ApiKey, settings: ClientSettings, names: Sequence[str]) -> tuple[list[Access], frozenset[str]]:
+async def _assess_all(key: ApiKey, settings: ClientSettings, catalog: Catalog, names: Sequence[str]) -> tuple[list[Access], frozenset[str]]:
     """Return the verdicts about assets, and the scopes that the key lacks for single columns of these."""
     async with KlaviyoClient(key, settings) as client:
-        found = await assess_all(client, [CATALOG[name] for name in names])
-        scopes = {scope for name in names for include in optional_includes(CATALOG[name]) for scope in include.scopes}
+        found = await assess_all(client, [catalog[name] for name in names])
+        scopes = {scope for name in names for include in optional_includes(catalog[name]) for scope in include.scopes}
         known = {access.entry.scopes: access for access in found}
         # A type that needs only this scope shows whether the key has it, also if it is not among the names.
-        others = {(scope,): next(entry for entry in CATALOG.values() if entry.scopes == (scope,)) for scope in scopes if (scope,) not in known}
+        others = {(scope,): next(entry for entry in catalog.values() if entry.scopes == (scope,)) for scope in scopes if (scope,) not in known}
         known |= zip(others, await asyncio.gather(*(assess(client, entry) for entry in others.values())), strict=True)
     return found, frozenset(scope for scope in scopes if known[(scope,)].verdict is Verdict.SCOPE_MISSING)
 
 
-def _by_group(names: Sequence[str]) -> list[str]:
+def _by_group(catalog: Catalog, names: Sequence[str]) -> list[str]:
     """Return the names in the order of their groups; all names if there are none."""
-    chosen = select(CATALOG, names) if names else CATALOG
-    groups = list(CATALOG.groups)
+    chosen = select(catalog, names) if names else catalog
+    groups = list(catalog.groups)
     return sorted(chosen, key=lambda name: groups.index(chosen[name].group))
 
 

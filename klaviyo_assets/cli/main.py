@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from klaviyo_assets._version import __version__
-from klaviyo_assets.catalog import CATALOG
+from klaviyo_assets.catalog import CATALOG, Catalog
 from klaviyo_assets.catalog.groups import ALL, DEFAULT
 from klaviyo_assets.catalog.named import catalog_named
 from klaviyo_assets.cli.env_file import load_env_file
@@ -57,9 +57,9 @@ def _parser() -> argparse.ArgumentParser:
         description="Check what the API key may read, and print a table: asset, scope, verdict, what to do. "
         "Exit status 0: all usable; 1: something must be changed about the key, its scopes or the plan; 2: unclear.",
     )
-    names = [*CATALOG, *CATALOG.groups, ALL, DEFAULT]
-    check.add_argument("--select", nargs="+", metavar="TYPE", choices=names, help="resource types and groups to check; all by default")
-    check.set_defaults(run=_check, failed=2)
+    check.add_argument("--select", nargs="+", metavar="TYPE", default=(), help="resource types and groups to check; all by default")
+    _add_catalog(check)
+    check.set_defaults(run=_check, failed=2, refuse=check.error)
 
     demo = commands.add_parser("demo", help="sync everything once and print what landed, from the sandbox unless KLAVIYO_API_KEY is set")
     demo.add_argument("--folder", default="data", help="where the sandbox's database and Dagster's home go (default: %(default)s)")
@@ -76,9 +76,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     erase.add_argument("--database", metavar="PATH", help="the DuckDB file (default: KLAVIYO_DUCKDB_PATH)")
     erase.add_argument("--schema", default="klaviyo", help="schema of the tables (default: %(default)s)")
-    erase.add_argument(
-        "--catalog", metavar="MODULE:VARIABLE", help="catalog with your own resource types, such as my_project.klaviyo:CATALOG, if syncs use one"
-    )
+    _add_catalog(erase)
     erase.add_argument("--dry-run", action="store_true", help="print what would be done, and change nothing")
     erase.set_defaults(run=_erase, failed=1)
 
@@ -93,10 +91,31 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _add_catalog(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--catalog", metavar="MODULE:VARIABLE", help="catalog with your own resource types, such as my_project.klaviyo:CATALOG, if syncs use one"
+    )
+
+
+def _catalog(options: argparse.Namespace) -> Catalog:
+    if not options.catalog:
+        return CATALOG
+    sys.path.insert(0, "")  # modules in the working folder can be imported, as with dagster dev -m
+    return catalog_named(options.catalog)
+
+
 def _check(options: argparse.Namespace) -> int:
     from klaviyo_assets.cli.check import check
 
-    return check(options.select)
+    try:
+        catalog = _catalog(options)
+    except KlaviyoAssetsError as error:
+        options.refuse(f"argument --catalog: {error}")
+    names = [*catalog, *catalog.groups, ALL, DEFAULT]
+    for name in options.select:
+        if name not in names:
+            options.refuse(f"argument --select: invalid choice: {name!r} (choose from {', '.join(names)})")
+    return check(options.select, catalog)
 
 
 def _demo(options: argparse.Namespace) -> int:
@@ -108,11 +127,7 @@ def _demo(options: argparse.Namespace) -> int:
 def _erase(options: argparse.Namespace) -> int:
     from klaviyo_assets.cli.erase_command import erase
 
-    catalog = CATALOG
-    if options.catalog:
-        sys.path.insert(0, "")  # modules in the working folder can be imported, as with dagster dev -m
-        catalog = catalog_named(options.catalog)
-    return erase(*options.person, database=options.database, schema=options.schema, dry_run=options.dry_run, catalog=catalog)
+    return erase(*options.person, database=options.database, schema=options.schema, dry_run=options.dry_run, catalog=_catalog(options))
 
 
 def _sandbox(options: argparse.Namespace) -> int:

@@ -15,6 +15,7 @@ from klaviyo_assets.catalog import CATALOG
 from klaviyo_assets.catalog.scopes import REQUIRED_SCOPES
 from klaviyo_assets.sandbox.keys import ALL_SCOPES_KEY, PLAN_GATED_KEY, key_lacking
 from klaviyo_assets.sandbox.process import SandboxProcess
+from klaviyo_assets_tests import outside_types
 from klaviyo_assets_tests.api.client_helpers import errors
 from klaviyo_assets_tests.api.scripted import Reply, scripted_server
 
@@ -157,11 +158,35 @@ def test_the_env_file_wins_as_it_does_in_dagster(account: SandboxProcess, tmp_pa
 
 
 @pytest.mark.long
-def test_an_invalid_argument_exits_with_1(tmp_path: Path) -> None:
-    result = check(tmp_path, "--select", "nonsense")
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--select", "nonsense"], "invalid choice: 'nonsense' (choose from accounts, "),
+        (["--select", "vouchers"], "invalid choice: 'vouchers'"),
+        (["--catalog", "no_such_module:CATALOG"], "argument --catalog: "),
+    ],
+)
+def test_an_invalid_argument_exits_with_1(arguments: list[str], words: str, tmp_path: Path) -> None:
+    result = check(tmp_path, *arguments)
 
     assert result.returncode == 1, "2 would mean that the result is unclear"
-    assert "invalid choice: 'nonsense'" in result.stderr
+    assert words in result.stderr
+
+
+@pytest.mark.long
+def test_scopes_of_own_types_are_checked_with_their_catalog(new_account: NewAccount, tmp_path: Path) -> None:
+    account = new_account(profiles=5, events=0, catalog=outside_types.NAME)
+    (tmp_path / "my_shop_types.py").write_text("from klaviyo_assets_tests.outside_types import CATALOG as MINE\n")
+    mine = ("--catalog", "my_shop_types:MINE", "--select", "vouchers", "lists")
+
+    granted = check(tmp_path, *mine, KLAVIYO_API_KEY=ALL_SCOPES_KEY, KLAVIYO_BASE_URL=account.base_url)
+    lacking = check(tmp_path, *mine, KLAVIYO_API_KEY=account.keys.lacking("vouchers:read"), KLAVIYO_BASE_URL=account.base_url)
+
+    assert granted.returncode == 0, granted.stderr
+    assert set(lines(granted)) == {"klaviyo/vouchers", "klaviyo/lists"}
+    assert all(" granted" in line for line in lines(granted).values())
+    assert "vouchers:read" in lines(lacking)["klaviyo/vouchers"]
+    assert "scope missing" in lines(lacking)["klaviyo/vouchers"]
 
 
 @pytest.mark.long

@@ -41,9 +41,6 @@ def assert_equal_to_truth(sandbox: SandboxProcess, warehouse: LocalFile, name: s
 REPRESENTATIVES = [entry.name for entry in representatives(COLLECTIONS.values())]
 """The pass with the older DuckDB syncs these; the others run the same code with other columns."""
 
-EACH_ROUND = {name for representative in REPRESENTATIVES for name in with_parents(representative)}
-"""The types that are synced after each of some rounds of changes; the others are synced once, after the last round."""
-
 _ROUNDS = 3
 
 QUICK = {"events", "lists", "list_members", "campaign_messages"}
@@ -90,8 +87,7 @@ def test_changes_between_syncs_are_found(switches: dict[str, bool], names: list[
         sandbox.change("round", seed=round_)
         sandbox.advance(timedelta(minutes=10))
         for name in names:
-            if name in EACH_ROUND or round_ == _ROUNDS - 1:
-                sync(name, sandbox, warehouse)
+            sync(name, sandbox, warehouse)
 
     incremental = [name for name in names if isinstance(CATALOG[name].replication, Incremental)]
     of_parents = [name for name in names if isinstance(CATALOG[name].replication, PerParent)]  # some changes are found days later

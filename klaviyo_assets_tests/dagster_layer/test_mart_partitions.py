@@ -188,7 +188,7 @@ def test_days_of_marts_follow_changed_keys(change: Any, tmp_path: Path, instance
     assert len(found) == 2
     for models, days in found:
         assert {raw("orders"), raw("fct_orders")} <= models
-        assert {raw("orders_by_day"), raw("message_daily_by_day")} <= days
+        assert {raw("orders_by_day"), raw("message_activity_daily_by_day")} <= days
         assert all(key.path[0] == "raw" for key in models | days)
 
 

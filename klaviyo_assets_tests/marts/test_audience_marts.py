@@ -30,6 +30,10 @@ def test_list_growth(rows: Rows) -> None:
     ]
 
 
+def test_forms(rows: Rows) -> None:
+    assert rows("FROM form_daily") == [(date(2026, 3, 19), "form", "Pop-up", 10, 1, None, 0.1)]
+
+
 def test_sizes_of_lists(rows: Rows) -> None:
     found = rows("SELECT day, members, added, removed FROM audience_size_daily WHERE kind = 'list' ORDER BY day")
     assert found[:5] == [

@@ -130,6 +130,20 @@ def test_attributed_revenue(answers: Answers) -> None:
         assert attributed == pytest.approx(total(rows, "by_email", currency=currency) + total(rows, "by_sms", currency=currency))
 
 
+def test_attributed_revenue_is_the_same_in_all_marts(answers: Answers) -> None:
+    truth = Counter[tuple[str, str]]()
+    for one in answers.shop["messages"]:
+        for currency, value in one["conversion_value"].items():
+            truth[one["message_id"], currency] += value
+    by_day = select(
+        answers.warehouse, "SELECT message_id, currency, sum(value), sum(events) FROM message_daily WHERE activity = 'ordered' GROUP BY ALL"
+    )
+
+    assert {(message, currency): value for message, currency, value, _ in by_day} == pytest.approx(truth)
+    assert sum(orders for *_, orders in by_day) == answers.shop["totals"]["attributed_orders"]
+    assert select(answers.warehouse, "SELECT sum(conversions) FROM message_performance") == [(answers.shop["totals"]["attributed_orders"],)]
+
+
 def test_models_of_attribution(answers: Answers) -> None:
     """The sandbox attributes to the last touch within the window, as Klaviyo does by default."""
     rows, totals = answers.rows("5"), answers.shop["totals"]

@@ -83,7 +83,7 @@ messages AS (
         sum(events) FILTER (activity = 'received' AND channel = 'push') AS push_delivered,
         sum(events) FILTER (activity = 'opened' AND channel = 'email') AS email_opens,
         sum(events) FILTER (activity = 'clicked') AS clicks
-    FROM message_daily
+    FROM message_activity_daily
     GROUP BY day
 ),
 subscribers AS (

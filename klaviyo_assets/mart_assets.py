@@ -60,7 +60,7 @@ def build_klaviyo_marts(
         retry_policy: Applies where a retry may help, such as a database that another program has open.
         setting_names: What messages call the settings; the fields of the two resources by default.
         partitions: The partitions with which ``assets`` were built. If they are days, each model that is maintained by day has an asset with its days
-            too, such as ``message_daily_by_day``. The op that computes them is the last element.
+            too, such as ``message_activity_daily_by_day``. The op that computes them is the last element.
 
     Raises:
         InvalidDefinition: A ``ValueError``: if a folder does not exist, or an asset does not say which resource type it is.
@@ -72,7 +72,7 @@ def build_klaviyo_marts(
     check_name(name)
     translator = KlaviyoTranslator() if translator is None else checked_translator(translator)
     check_schema(translator.schema)
-    folders = _folders(marts)
+    folders = model_folders(marts)
     if folders is None:
         return []
     if missing := [str(folder) for folder in folders if not folder.is_dir()]:
@@ -90,8 +90,15 @@ def build_klaviyo_marts(
     return [marts_op, build_mart_partition_op(days_op, models, by_day, (specs, marts_op), partitions, settings)]
 
 
-def _folders(marts: Marts) -> list[Path] | None:
-    """Return the user's folders of models; None for no marts at all."""
+def model_folders(marts: Marts) -> list[Path] | None:
+    """Return the user's folders of models; None for no marts at all.
+
+    Args:
+        marts: As for :func:`build_klaviyo_marts`.
+
+    Raises:
+        InvalidDefinition: If it names no folders.
+    """
     if isinstance(marts, bool):
         return [] if marts else None
     if isinstance(marts, str | Path):

@@ -3,22 +3,15 @@
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from dagster_duckdb import DuckDBResource
 from duckdb import DuckDBPyConnection
 
 from klaviyo_assets.cli.output import table
-from klaviyo_assets.marts.library import marts_schema, read_models
-from klaviyo_assets.marts.mart_runner import MartRunner
-from klaviyo_assets.warehouse import LocalFile
+from klaviyo_assets.marts.library import marts_schema
 from klaviyo_assets.warehouse.default_name import DEFAULT_SCHEMA
+from klaviyo_assets.warehouse.interface import Warehouse
 from klaviyo_assets.warehouse.sql import literal
-from klaviyo_assets.warehouse.tuning import CONNECTION_CONFIG
-
-_MODELS = ("account_daily", "campaign_performance", "list_growth_daily")
-"""The models that the answers read; those that they need are built too."""
 
 _DAYS = 30
 _BAR = 24
@@ -53,19 +46,15 @@ WHERE list_name <> '' GROUP BY list_name ORDER BY sum(joined) DESC LIMIT 5
 """
 
 
-def answers(database: Path) -> Iterator[str]:
-    """Build the marts that the answers need, and yield the answers, each a title and a table.
+def answers(warehouse: Warehouse) -> Iterator[str]:
+    """Yield the answers of the marts, each a title and a table.
 
     Args:
-        database: The DuckDB file.
+        warehouse: The database, with marts.
 
     Raises:
-        MartError: If a mart cannot be built.
         WarehouseError: If the file cannot be opened.
     """
-    warehouse = LocalFile(DuckDBResource(database=str(database), connection_config=dict(CONNECTION_CONFIG)))
-    for result in MartRunner(warehouse, DEFAULT_SCHEMA, read_models()).run(_MODELS):
-        result.raise_if_failed()
     with warehouse.connection() as connection:
         connection.execute(f"SET search_path = {literal(f'{marts_schema(DEFAULT_SCHEMA)},{DEFAULT_SCHEMA}')}")
         _describe_run(connection)

@@ -1,6 +1,7 @@
 """``klaviyo-assets demo``: run the main job once, from an account to a DuckDB file, and print what landed and what the marts answer.
 
-Without ``KLAVIYO_API_KEY`` it reads the sandbox's account: the same one in each run, with changes since the last run.
+Without ``KLAVIYO_API_KEY`` it reads the sandbox's account into a database of its own: the same account in each run, with changes since the last run.
+With a key it does what the settings say, as Dagster would: no marts and no published copy unless they name them.
 """
 
 import contextlib
@@ -19,12 +20,17 @@ import msgspec
 
 from klaviyo_assets.api.auth import parse_api_key
 from klaviyo_assets.api.client import KlaviyoClient
-from klaviyo_assets.catalog import CATALOG
+from klaviyo_assets.catalog import CATALOG, Catalog
+from klaviyo_assets.catalog.groups import DEFAULT
+from klaviyo_assets.catalog.selection import select
 from klaviyo_assets.cli.answers import answers
+from klaviyo_assets.cli.demo_marts import build_marts
+from klaviyo_assets.cli.demo_settings import remove_settings_of_account, settings_for_sandbox, without_marts
 from klaviyo_assets.cli.output import say, table
 from klaviyo_assets.errors import KlaviyoAssetsError
-from klaviyo_assets.settings import API_KEY, BASE_URL, DUCKDB_PATH, client_settings, from_environment
+from klaviyo_assets.settings import API_KEY, BASE_URL, DUCKDB_PATH, OPTIONS, Settings, client_settings, from_environment
 from klaviyo_assets.warehouse.default_name import DEFAULT_SCHEMA
+from klaviyo_assets.warehouse.factory import warehouse_with
 
 if TYPE_CHECKING:
     from klaviyo_assets.sandbox.process import SandboxProcess
@@ -32,9 +38,6 @@ if TYPE_CHECKING:
 DAGSTER_HOME = "DAGSTER_HOME"
 
 _COMMAND = ["-m", "dagster", "job", "execute", "--module-name", "klaviyo_assets.definitions", "--job", "klaviyo_sync"]
-
-_TYPES = CATALOG.select(CATALOG.default_names)
-"""What the demo syncs: the types that need no selection."""
 
 _RUN_TAG = "klaviyo_assets/demo"
 """Run tag with the id of the demo, to distinguish its run from others of the same Dagster instance."""
@@ -59,8 +62,19 @@ class _DemoSource:
     """Where the demo reads from."""
 
     title: str
+    settings: Settings
     environment: Mapping[str, str]
     truth: Mapping[str, int] | None = None
+
+    @property
+    def database(self) -> Path:
+        """The DuckDB file."""
+        return Path(self.settings.duckdb_path).absolute()
+
+    @property
+    def types(self) -> Catalog:
+        """What the demo syncs."""
+        return select(CATALOG, self.settings.resource_types or [DEFAULT])
 
 
 def demo(folder: str) -> int:
@@ -96,14 +110,15 @@ def _source(home: Path) -> Iterator[_DemoSource]:
         settings = from_environment()
         key = parse_api_key(os.environ[API_KEY])
         KlaviyoClient(key, client_settings(settings))  # refuses settings that cannot be used
-        yield _DemoSource(f"the account of {API_KEY} at {settings.base_url}", {DUCKDB_PATH: str(Path(settings.duckdb_path).absolute())})
+        yield _DemoSource(f"the account of {API_KEY} at {settings.base_url}", settings, {})
         return
     import starlette as _starlette  # noqa: F401  # the server runs in another process; fail early
     import uvicorn as _uvicorn  # noqa: F401
 
-    # Not the user's own: made-up records must not reach the real database.
+    # These two cannot be wrong: they are not the user's.
     os.environ |= {BASE_URL: "http://127.0.0.1", DUCKDB_PATH: str(home / "demo.duckdb")}
-    from_environment()
+    settings = settings_for_sandbox(from_environment(), home)
+    remove_settings_of_account()
     account = _remembered_account(home / "demo_account.json")
     say(f"{API_KEY} is not set: starting the sandbox, a local Klaviyo with a made-up account …")
     with contextlib.ExitStack() as stack:
@@ -112,10 +127,10 @@ def _source(home: Path) -> Iterator[_DemoSource]:
         environment = {
             API_KEY: sandbox.keys.all_scopes,
             BASE_URL: sandbox.base_url,
-            DUCKDB_PATH: os.environ[DUCKDB_PATH],
+            OPTIONS["resource_types"].variable: ",".join(settings.resource_types),
             DAGSTER_HOME: str(home / "dagster"),
         }
-        yield _DemoSource(f"the sandbox at {sandbox.base_url}", environment, sandbox.counts())
+        yield _DemoSource(f"the sandbox at {sandbox.base_url}", settings, environment, sandbox.counts())
 
 
 def _sandbox(account: _SandboxAccount, stack: contextlib.ExitStack) -> "SandboxProcess":
@@ -160,45 +175,55 @@ def _run(home: Path, source: _DemoSource) -> int:
     dagster_home.mkdir(parents=True, exist_ok=True)
     if not (dagster_home / "dagster.yaml").exists():
         (dagster_home / "dagster.yaml").write_text(_DAGSTER_YAML)
-    os.environ |= {**source.environment, DAGSTER_HOME: str(dagster_home)}
-    say(f"Syncing {len(_TYPES)} resource types from {source.title}; the log goes to {log} …")
+    os.environ |= {**source.environment, DUCKDB_PATH: str(source.database), DAGSTER_HOME: str(dagster_home)}
+    say(f"Syncing {len(source.types)} resource types from {source.title}; the log goes to {log} …")
     command = [sys.executable, *_COMMAND, "--tags", msgspec.json.encode({_RUN_TAG: tag}).decode()]
     # In an empty folder, since a .env file in Dagster's working folder overrides the environment.
     with log.open("w") as output, tempfile.TemporaryDirectory() as empty:
-        status = subprocess.run(command, cwd=empty, stdout=output, stderr=subprocess.STDOUT, check=False).returncode  # noqa: S603
-    landed = _landed(Path(source.environment[DUCKDB_PATH]))
+        status = subprocess.run(  # noqa: S603
+            command, cwd=empty, env=without_marts(os.environ), stdout=output, stderr=subprocess.STDOUT, check=False
+        ).returncode
+    landed = _landed(source.database)
     checks = _checks_of_run(tag)
-    say("", _table(landed, checks, source.truth), "")
+    say("", _table(source, landed, checks), "")
     failed = [words for results in checks.values() for words in results if words]
     passed = sum(not words for results in checks.values() for words in results)
     say(*failed or [f"All {passed} checks passed." if not status else f"The run failed; {passed} checks passed before."])
-    mismatches = _mismatches(landed, source.truth or {})
-    say(*_unannounced(landed, source.truth or {}), *mismatches)
+    mismatches = _mismatches(source, landed)
+    say(*_unannounced(source, landed), *mismatches)
     if not status:
-        for answer in answers(Path(source.environment[DUCKDB_PATH])):
-            say("", answer)
-        say("")
-    say(f"The database is {source.environment[DUCKDB_PATH]} (schema {DEFAULT_SCHEMA}); `make dev` opens the Dagster UI.")
+        _say_answers(source)
+    say(f"The database is {source.database} (schema {DEFAULT_SCHEMA}); `make dev` opens the Dagster UI.")
     if status or failed or mismatches:
         say(f"Something went wrong: see {log}.", error=True)
     return int(bool(status or failed or mismatches))
 
 
-def _mismatches(landed: Mapping[str, "_Landed"], truth: Mapping[str, int]) -> list[str]:
+def _say_answers(source: _DemoSource) -> None:
+    warehouse = warehouse_with(source.settings, str(source.database))
+    if build_marts(source.settings, warehouse):
+        for answer in answers(warehouse):
+            say("", answer)
+        say("")
+
+
+def _mismatches(source: _DemoSource, landed: Mapping[str, "_Landed"]) -> list[str]:
     """Return a line for each table that does not hold what the sandbox holds."""
+    truth = source.truth or {}
     return [
         f"klaviyo.{name} holds {_rows(landed, name):,} rows, the sandbox {truth[name]:,}."
-        for name, entry in _TYPES.items()
+        for name, entry in source.types.items()
         if name in truth and (_rows(landed, name) < truth[name] or (entry.replication.is_complete_read and _rows(landed, name) > truth[name]))
     ]
 
 
-def _unannounced(landed: Mapping[str, "_Landed"], truth: Mapping[str, int]) -> list[str]:
+def _unannounced(source: _DemoSource, landed: Mapping[str, "_Landed"]) -> list[str]:
     """Return a line for each table with deleted rows that only a full sync finds."""
+    truth = source.truth or {}
     return [
         f"klaviyo.{name} has {_rows(landed, name) - truth[name]:,} more rows than the sandbox: Klaviyo does not announce deleted and merged {name}; "
         "a sync with mode full marks them."
-        for name, entry in _TYPES.items()
+        for name, entry in source.types.items()
         if name in truth and not entry.replication.is_complete_read and _rows(landed, name) > truth[name]
     ]
 
@@ -263,10 +288,11 @@ def _checks_of_run(tag: str) -> dict[str, list[str]]:
     return results
 
 
-def _table(landed: Mapping[str, _Landed], checks: Mapping[str, Sequence[str]], truth: Mapping[str, int] | None) -> str:
+def _table(source: _DemoSource, landed: Mapping[str, _Landed], checks: Mapping[str, Sequence[str]]) -> str:
+    truth = source.truth
     header = ["TABLE", "ROWS", *(["IN THE SANDBOX"] if truth is not None else []), "NEW", "CHANGED", "GONE", "CHECKS", "SYNC"]
     rows = []
-    for name in _TYPES:
+    for name in source.types:
         found, results = landed.get(name, _NOTHING), checks.get(name, ())
         passed = f"{sum(not line for line in results)}/{len(results)} passed"
         figures = [found.rows, *([truth.get(name, 0)] if truth is not None else []), found.inserted, found.updated, found.deleted]

@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections import Counter
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import combinations
 from pathlib import Path
@@ -104,6 +105,40 @@ def test_campaigns(answers: Answers) -> None:
         one["human_opens_unique"] / one["delivered"] for one in answers.messages("campaign") if one["delivered"] and one["channel"] != "sms"
     )
     assert sorted(row["open_rate"] for row in answers.rows("1") if row["open_rate"] is not None) == pytest.approx(rates, abs=0.0006)
+
+
+def by_currency(maps: Iterable[dict[str, float] | None]) -> dict[str, float]:
+    """Return the sums of values by currency; the sandbox's shop sells in two."""
+    found = Counter[str]()
+    for one in maps:
+        found.update(one or {})
+    return {currency: round(value, 2) for currency, value in found.items() if value}
+
+
+def test_no_currency_is_hidden(answers: Answers) -> None:
+    campaigns, flows = answers.messages("campaign"), answers.messages("flow")
+    tags = dict(select(answers.warehouse, "SELECT id, len(tag_ids) FROM campaigns WHERE tag_ids IS NOT NULL"))
+    truth = {
+        ("1", "conversion_value_by_currency"): [one["conversion_value"] for one in campaigns],
+        ("2", "conversion_value_by_currency"): [one["conversion_value"] for one in flows if one["variation_id"]],
+        ("3", "revenue_by_currency"): [one["conversion_value"] for one in flows],
+        ("7", "revenue_by_currency"): [one["conversion_value"] for one in campaigns for _ in range(tags.get(one["campaign_id"], 0))],
+        ("9", "revenue_by_currency"): [one["conversion_value"] for one in campaigns],
+        ("10", "conversion_value_by_currency"): [one["conversion_value"] for one in campaigns if one["channel"] == "sms"],
+        ("16", "value_by_currency"): [{one["currency"]: amount} for one, amount in sold(answers)],
+    }
+    found = {(number, column): by_currency(row[column] for row in answers.rows(number)) for number, column in truth}
+
+    assert found == {key: pytest.approx(by_currency(maps), abs=0.02) for key, maps in truth.items()}
+    assert len(found["1", "conversion_value_by_currency"]) == len(found["16", "value_by_currency"]) == 2
+
+
+def sold(answers: Answers) -> Iterator[tuple[dict[str, Any], float]]:
+    """Yield the lines of all orders: the order, and the line's amount."""
+    for one in answers.records("events"):
+        if order := answers.shop["orders"].get(one["id"]):
+            for item in one["attributes"]["event_properties"].get("Items", ()):
+                yield order, item.get("RowTotal", item["ItemPrice"] * item["Quantity"])
 
 
 def test_variations(answers: Answers) -> None:

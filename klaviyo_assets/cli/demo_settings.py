@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from klaviyo_assets._internal.option import PREFIX
+from klaviyo_assets._internal.option import VARIABLE_PREFIX
 from klaviyo_assets.settings import OPTIONS, Settings
 
 SANDBOX_TYPES = ("default", "catalog_items", "coupon_codes", "list_members")
@@ -39,7 +39,7 @@ def settings_for_sandbox(settings: Settings, home: Path) -> Settings:
 def remove_settings_of_account() -> None:
     """Remove the user's settings from the environment of this process and those that it starts, except those of the machine."""
     kept = {OPTIONS[name].variable for name in _OF_THE_MACHINE}
-    for name in [name for name in os.environ if name.startswith(PREFIX) and name not in kept]:
+    for name in [name for name in os.environ if name.startswith(VARIABLE_PREFIX) and name not in kept]:
         del os.environ[name]
 
 

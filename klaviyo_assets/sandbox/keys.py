@@ -36,7 +36,7 @@ class Keys:
     def __init__(self, seed: int, catalog: Catalog = CATALOG) -> None:
         self._seed = seed
         self.scopes = frozenset(scope for entry in catalog.values() for scope in (*entry.scopes, *_of_includes(entry)))
-        self._recommended = frozenset(scope for entry in catalog.values() if entry.recommended_scope for scope in entry.scopes)
+        self._recommended = frozenset(scope for entry in catalog.values() if entry.recommended_scope for scope in entry.endpoint_scopes)
 
     @property
     def all_scopes(self) -> str:

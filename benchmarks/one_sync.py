@@ -67,9 +67,19 @@ async def run(
         ).run()
 
 
-def main(base_url: str, name: str, folder: str, report_failure: bool = False, **options: object) -> None:
-    """Sync and print the measurements. With ``report_failure``, print an error instead of raising it."""
-    warehouse = LocalFile(DuckDBResource(database=str(Path(folder) / "warehouse.duckdb"), connection_config=dict(CONNECTION_CONFIG)))
+def main(base_url: str, name: str, folder: str, report_failure: bool = False, memory_limit: str | None = None, **options: object) -> None:
+    """Sync and print the measurements.
+
+    Args:
+        base_url: Address of the server.
+        name: The resource type.
+        folder: Folder of the database.
+        report_failure: Print an error instead of raising it.
+        memory_limit: Memory that DuckDB may use; None for the default.
+        options: Arguments of :func:`run`.
+    """
+    file = DuckDBResource(database=str(Path(folder) / "warehouse.duckdb"), connection_config=dict(CONNECTION_CONFIG))
+    warehouse = LocalFile(file, memory_limit=memory_limit)
     began, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_SELF)
     try:
         report = asyncio.run(run(base_url, name, warehouse, **options))  # type: ignore[arg-type]

@@ -172,7 +172,7 @@ def _ops() -> dict[str, str]:
 def seen() -> str:
     """Return the table of when a sync sees new, changed and deleted records."""
     return table(
-        ("resource type", "new records", "changed records", "deleted records"),
+        ("resource type", "new records", "changed records", "deleted records, [unless none is left](#when-nothing-is-left)"),
         ((title(entry), *seen_by(entry)) for entry in CATALOG.values()),
     )
 

@@ -28,7 +28,7 @@ class KlaviyoSyncConfig(dg.Config):
         default=SyncMode.incremental,
         description="incremental: what has not been read yet. full: everything, into a new table that then replaces the old one. range: a time "
         "window again. repair (events): the days for which the last audit found a different count, and what has not been read yet. A type without "
-        "a time field is read completely in both incremental and full mode, and has no range.",
+        "a time field is read completely in both incremental and full mode, and has no range; only full accepts that no record is left.",
     )
     field: str | None = Field(default=None, description="For range: datetime (events) or created (profiles, reviews); optional.")
     start: str | None = Field(default=None, description="For range: start of the window, such as 2026-01-01 or 2026-01-01T12:00:00Z.")

@@ -67,7 +67,7 @@ class ChildAccess:
         with self.loader.warehouse.connection() as connection:
             return GroupRows(connection, self.loader.tables).missing(read)
 
-    def missing_ids(self, read: GroupRead, parents: Collection[str]) -> list[tuple[str, str]]:
+    def missing_ids(self, read: GroupRead, parents: Collection[str], most: int | None = None) -> list[tuple[str, str]]:
         """Return the parents and ids of rows that a read did not return; as :meth:`GroupRows.missing_ids`."""
         with self.loader.warehouse.connection() as connection:
-            return GroupRows(connection, self.loader.tables).missing_ids(read, parents)
+            return GroupRows(connection, self.loader.tables).missing_ids(read, parents, most)

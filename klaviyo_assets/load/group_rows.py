@@ -96,11 +96,14 @@ class GroupRows:
         rows = dict(counts.fetchall())
         return {parent: (count, rows[parent]) for parent, count in missing}
 
-    def missing_ids(self, read: GroupRead, parents: Collection[str]) -> list[tuple[str, str]]:
-        """Return the parents and ids of the rows of some parents that a read did not return."""
+    def missing_ids(self, read: GroupRead, parents: Collection[str], most: int | None = None) -> list[tuple[str, str]]:
+        """Return the parents and ids of the rows of some parents that a read did not return; at most some of them, of all parents, if so many."""
         own = quoted(self.tables.entry.id_column or "id")
         with self._parts([(parent, part) for parent, part in read.parts if parent in parents]):
-            return self.connection.execute(f"SELECT {self.tables.parent_column}, {own} FROM ({self._missing(read.files)}) ORDER BY ALL").fetchall()
+            order = "ALL" if most is None else f"hash({own}), {own} LIMIT {most}"
+            return self.connection.execute(
+                f"SELECT {self.tables.parent_column}, {own} FROM ({self._missing(read.files)}) ORDER BY {order}"
+            ).fetchall()
 
     def mark_missing(self, read: GroupRead, at: datetime) -> int:
         """Mark the rows that a read did not return, and return their number."""

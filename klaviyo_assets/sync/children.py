@@ -72,8 +72,7 @@ async def read_children(
     parent = sync.entry.parent
     assert parent is not None
     complete = CompleteRead(tuple(dict.fromkeys(id_ for one in planned.slices if (id_ := one.whole_parent) is not None)), files)
-    if _is_suspiciously_empty(sync, planned, state, complete):
-        sync.note(f"Klaviyo returned no {sync.entry.name} at all, though {sync.loader.row_count} are known: none was marked as deleted.")
+    if _is_suspiciously_empty(sync, planned, state, complete) and sync.refuses_empty(sync.loader.row_count):
         return ParentsEnding(parent.column, planned.parents) if planned.parents else None
     if sync.entry.replication.proof is None:
         return ParentsEnding(parent.column, _live(sync, planned, state), [complete])

@@ -83,12 +83,11 @@ async def complete(sync: SyncContext, staging: Staging, read: SyncRead) -> None:
 
 async def _compare_all(sync: SyncContext, staging: Staging, read: SyncRead) -> None:
     """Look up missing ids, then load rows and mark deleted ones, in one transaction unless the rows are too wide for that."""
-    loader, name = sync.loader, sync.entry.name
+    loader = sync.loader
     batch = staging.batch()
     missing = await in_thread(RowAccess(loader).missing_keys, batch.files)
     found: list[Page] = []
-    if missing and not batch.files:
-        sync.note(f"Klaviyo returned no {name} at all, though {len(missing)} are known: none was marked as deleted.")
+    if missing and not batch.files and sync.refuses_empty(len(missing)):
         missing = []
     elif missing:
         found = await _look_up(sync, missing, read)

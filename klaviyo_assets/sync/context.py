@@ -12,7 +12,7 @@ from klaviyo_assets.extract.feed import Feed
 from klaviyo_assets.extract.metric_selection import EVERY_METRIC, MetricSelection
 from klaviyo_assets.extract.strategies import Strategy, strategy_for
 from klaviyo_assets.extract.strategies.strategy import Completion
-from klaviyo_assets.extract.sync_options import SyncOptions
+from klaviyo_assets.extract.sync_options import SyncMode, SyncOptions
 from klaviyo_assets.load.loader import Loader
 from klaviyo_assets.state.sync_log import SyncLogEntry
 
@@ -60,6 +60,22 @@ class SyncContext:
     def completion(self) -> Completion:
         """How the sync ends."""
         return self.strategy.completion(self.options.mode)
+
+    def refuses_empty(self, known: int) -> bool:
+        """Return whether an answer without any record marks nothing, and note it: a failing endpoint may look like an empty collection.
+
+        A ``full`` sync accepts it.
+
+        Args:
+            known: Number of rows that would be marked as deleted.
+        """
+        if self.options.mode is SyncMode.full:
+            return False
+        self.note(
+            f"Klaviyo returned no {self.entry.name} at all, though {known} are known: none was marked as deleted. "
+            "If all of them were deleted in Klaviyo, run this sync once with the mode full."
+        )
+        return True
 
     @property
     def requested_from(self) -> datetime | None:

@@ -14,6 +14,7 @@ from klaviyo_assets.extract.lookup import look_up
 from klaviyo_assets.extract.slices import AnySlice, ParentGroupSlice
 from klaviyo_assets.extract.strategies.grouped_parents import due_parents, read_before, slices_of
 from klaviyo_assets.extract.strategies.strategy import LAG, PlanContext
+from klaviyo_assets.extract.sync_options import SyncMode
 from klaviyo_assets.load.child_access import ChildAccess
 from klaviyo_assets.load.child_rows import proofs
 from klaviyo_assets.load.deletions import Key
@@ -27,6 +28,9 @@ from klaviyo_assets.sync.planned import PlannedSync
 
 _ROWS_PER_REQUEST = 100
 """Children of a page. Reading a parent completely takes a request for so many of its children; a look-up takes one for each."""
+
+_LOOKED_UP_IF_EMPTY = 100
+"""Known children that are looked up if a full sync returns none."""
 
 
 async def read_groups(
@@ -49,7 +53,7 @@ async def read_groups(
     entry, context, access = sync.entry, planned.context, ChildAccess(sync.loader)
     parent = entry.parent
     assert parent is not None
-    if not planned.parents:
+    if not planned.parents and not (sync.loader.row_count and sync.options.mode is SyncMode.full):
         return None
     first = GroupRead(_parts(state.finished), files)
     missing = await in_thread(access.missing_in_parts, first)
@@ -58,8 +62,7 @@ async def read_groups(
     again = [id_ for id_ in missing if id_ not in few and id_ not in complete]
     many = GroupRead(tuple(one for one in first.parts if one[0] in missing and one[0] in complete and one[0] not in few), files)
     reads = [many, await _read_again(sync, context, state, again, fetch, files)]
-    if any(read.parts for read in reads) and not reads[-1].files:
-        sync.note(f"Klaviyo returned no {entry.name} at all, though {sync.loader.row_count} are known: they were not marked as deleted.")
+    if any(read.parts for read in reads) and not reads[-1].files and not await _is_really_empty(sync, many, store):
         reads = []
     gone = await _gone(sync, await in_thread(access.missing_ids, first, few) if few else [], store)
     live = {*planned.parents} - {*state.gone_parents}
@@ -91,6 +94,20 @@ async def _read_again(
     before = len(state.finished)
     more = await fetch([*slices_of(context, parents, None)])
     return GroupRead(_parts(state.finished[before:]), files + more)
+
+
+async def _is_really_empty(sync: SyncContext, read: GroupRead, store: LoadPages) -> bool:
+    """Return whether to accept a read that returned nothing at all: in a full sync, if none of some known records still exists; otherwise note it."""
+    if sync.refuses_empty(sync.loader.row_count):
+        return False
+    some = await in_thread(ChildAccess(sync.loader).missing_ids, read, {id_ for id_, _ in read.parts}, _LOOKED_UP_IF_EMPTY)
+    there = len(some) - len(await _gone(sync, some, store))
+    if there:
+        name = sync.entry.name
+        sync.note(
+            f"Klaviyo returned no {name} at all, but has {there} of {len(some)} that were requested by id: the others were not marked as deleted."
+        )
+    return not there
 
 
 async def _gone(sync: SyncContext, missing: Sequence[tuple[str, str]], store: LoadPages) -> list[Key]:

@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 from polars.testing import assert_frame_equal
 
+from klaviyo_assets.api.filters import equals
 from klaviyo_assets.api.klaviyo_errors import RequestFailed
 from klaviyo_assets.catalog.endpoint import PageSize
-from klaviyo_assets.catalog.resource_type import ResourceType
+from klaviyo_assets.catalog.resource_type import ResourceType, Subset
 from klaviyo_assets.catalog.types.coupon_codes import COUPON_CODES
 from klaviyo_assets.erasure.erase import DataSubject, Erasure
 from klaviyo_assets.extract import dividing
@@ -244,10 +245,28 @@ def test_an_empty_response_for_many_codes_marks_none(shop: SandboxProcess, wareh
     for code in shop.truth(NAME):
         shop.change("delete", type=NAME, id=code["id"], parent=code["meta"]["coupon_id"])
 
-    report = sync(NAME, shop, warehouse, SyncOptions(SyncMode.full))
+    shop.advance(timedelta(days=8))
 
-    assert any("were not marked as deleted" in note for note in report.notes)
+    report = sync(NAME, shop, warehouse)
+
+    assert any("none was marked as deleted" in note for note in report.notes)
     assert sum(not deleted for _, deleted in statuses(warehouse).values()) > 50
+
+
+@pytest.mark.long
+def test_a_full_sync_accepts_an_empty_response_if_no_code_exists_by_its_id(shop: SandboxProcess, warehouse: LocalFile) -> None:
+    first_sync(shop, warehouse)
+    known = len(statuses(warehouse))
+    returns_none = replace(COUPON_CODES, subsets=(Subset(filters=(equals("profile.id", "none"),)),))
+
+    (note,) = sync(returns_none, shop, warehouse, SyncOptions(SyncMode.full)).notes
+
+    assert "requested by id: the others were not marked as deleted" in note
+    assert not any(deleted for _, deleted in statuses(warehouse).values())
+    for code in shop.truth(NAME):
+        shop.change("delete", type=NAME, id=code["id"], parent=code["meta"]["coupon_id"])
+    assert sync(NAME, shop, warehouse, SyncOptions(SyncMode.full)).notes == ()
+    assert sum(deleted for _, deleted in statuses(warehouse).values()) == known
 
 
 @pytest.mark.long

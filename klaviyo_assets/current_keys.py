@@ -4,7 +4,7 @@ Code may give an asset another key after it was built (``load_assets_from_module
 their outputs stay.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 
 import dagster as dg
@@ -33,12 +33,26 @@ def current_key(context: dg.AssetExecutionContext, op_name: str, output: str | N
         op_name: Name of the op.
         output: The asset's output of the op; None if it has one asset only.
     """
-    for definition in asset_graph(context).assets_defs:
-        if definition.is_executable and definition.node_def.name == op_name:
-            keys = definition.node_keys_by_output_name
-            found: dg.AssetKey = next(iter(keys.values())) if output is None else keys[output]
-            return found
-    return None
+    if (definition := _definition(context, op_name)) is None:
+        return None
+    keys = definition.node_keys_by_output_name
+    return next(iter(keys.values())) if output is None else keys[output]
+
+
+def current_checks(context: dg.AssetExecutionContext, op_name: str) -> frozenset[dg.AssetCheckKey]:
+    """Return the checks of an op in the code location that runs; none if the op is not part of it.
+
+    Args:
+        context: Dagster's.
+        op_name: Name of the op.
+    """
+    definition = _definition(context, op_name)
+    return frozenset() if definition is None else frozenset(definition.check_keys)
+
+
+def _definition(context: dg.AssetExecutionContext, op_name: str) -> dg.AssetsDefinition | None:
+    definitions: Iterable[dg.AssetsDefinition] = asset_graph(context).assets_defs
+    return next((one for one in definitions if one.is_executable and one.node_def.name == op_name), None)
 
 
 def by_current_key(current: dg.AssetsDefinition, built: dg.AssetsDefinition, facts: Mapping[dg.AssetKey, T]) -> dict[dg.AssetKey, T]:

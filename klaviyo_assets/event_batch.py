@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import dagster as dg
+from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetCheckEvaluationTargetMaterializationData
 from dagster._core.events import AssetMaterializationPlannedData, DagsterEvent, DagsterEventType, StepMaterializationData
 from dagster._core.events.log import EventLogEntry
 from dagster._core.storage.event_log.in_memory import InMemoryEventLogStorage
@@ -54,6 +55,36 @@ def log_result(context: dg.AssetExecutionContext, asset: dg.AssetKey, result: dg
     """
     tags = {DATA_VERSION: result.data_version.value} if result.data_version is not None else {}
     log_materializations(context, [dg.AssetMaterialization(asset, metadata=dict(result.metadata or {}), tags=tags)], inputs)
+
+
+def log_check(context: dg.AssetExecutionContext, result: dg.AssetCheckResult) -> None:
+    """Record the result of a check of another asset than the op's own, which counts for the latest materialization of that asset.
+
+    Dagster shows an asset's checks as not evaluated if its latest materialization has no results of them, so a step that records a materialization
+    records these too, after it.
+
+    Args:
+        context: Dagster's.
+        result: What a step of that asset yields, with the key of the asset and the name of the check.
+    """
+    assert result.asset_key is not None
+    assert result.check_name is not None
+    evaluation = dg.AssetCheckEvaluation(
+        asset_key=result.asset_key,
+        check_name=result.check_name,
+        passed=result.passed,
+        metadata=result.metadata,
+        target_materialization_data=_latest(context, result.asset_key),
+        severity=result.severity,
+        description=result.description,
+    )
+    context.log_event(evaluation)
+
+
+def _latest(context: dg.AssetExecutionContext, asset: dg.AssetKey) -> AssetCheckEvaluationTargetMaterializationData | None:
+    for found in context.instance.fetch_materializations(asset, limit=1).records:
+        return AssetCheckEvaluationTargetMaterializationData(storage_id=found.storage_id, run_id=found.run_id, timestamp=found.timestamp)
+    return None
 
 
 def mark_as_failed(context: dg.AssetExecutionContext, asset: dg.AssetKey, partitions: Sequence[str]) -> None:

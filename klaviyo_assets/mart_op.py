@@ -138,10 +138,13 @@ class MartStep:
         return dg.MaterializeResult(asset_key=self._keys[result.model], metadata=metadata, data_version=dg.DataVersion(result.version))
 
     def _checks(self, result: ModelResult) -> Iterator[dg.AssetCheckResult]:
+        return self.check_results(result, self._selected_checks(self._keys[result.model]))
+
+    def check_results(self, result: ModelResult, names: Collection[str]) -> Iterator[dg.AssetCheckResult]:
+        """Yield the results of some checks of a model; of the others, log those that could not run."""
         asset = self._keys[result.model]
-        selected = self._selected_checks(asset)
         for check in result.checks:
-            if check.name in selected:
+            if check.name in names:
                 yield _check_result(check, asset)
             elif check.error:
                 self.context.log.warning("%s: %s", result.model, redact(check.error))

@@ -6,7 +6,7 @@ from typing import Any
 import dagster as dg
 
 from klaviyo_assets.config import PARTITIONS_OF, KlaviyoMartConfig
-from klaviyo_assets.current_keys import by_current_key, current_key
+from klaviyo_assets.current_keys import by_current_key, current_checks, current_key
 from klaviyo_assets.marts.library import Models
 from klaviyo_assets.marts.model import Scope
 from klaviyo_assets.op_settings import OpSettings
@@ -101,6 +101,6 @@ def build_mart_partition_op(
             partitions={model: (key, partitions) for key, model in current.items()},
             **settings.of_step(context),
         )
-        yield from MartPartitionStep(context, current, step).run()
+        yield from MartPartitionStep(context, current, step, current_checks(context, marts_op.op.name)).run()
 
     return build_days

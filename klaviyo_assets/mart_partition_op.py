@@ -1,12 +1,12 @@
 """Runs the op of the marts' partitions: computes the selected days again, and reports them."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import dagster as dg
 
-from klaviyo_assets.event_batch import ROW_COUNT, log_result
+from klaviyo_assets.event_batch import ROW_COUNT, log_check, log_result
 from klaviyo_assets.failures import EXPLAINED, failure
 from klaviyo_assets.mart_op import MartStep
 from klaviyo_assets.marts.results import ModelResult
@@ -25,11 +25,13 @@ class MartPartitionStep:
         context: Dagster's.
         models: The models by the key that the asset with their partitions has in this run.
         step: The step of the marts, for its models and settings.
+        checks: The checks of the models' own assets.
     """
 
     context: dg.AssetExecutionContext
     models: Mapping[dg.AssetKey, str]
     step: MartStep
+    checks: Collection[dg.AssetCheckKey] = ()
 
     def run(self) -> Iterator[dg.MaterializeResult[Any]]:
         """Yield the materialization of each selected model's partitions.
@@ -62,7 +64,9 @@ class MartPartitionStep:
             self.step.fail(errors, len(selected))
 
     def _log(self, result: ModelResult, inputs: InputVersions) -> None:
-        """Record the materialization of the model's own asset."""
+        """Record the materialization of the model's own asset, and the results of its checks."""
         materialization = self.step.materialization(result)
         assert materialization.asset_key is not None
         log_result(self.context, materialization.asset_key, materialization, inputs)
+        for check in self.step.check_results(result, {key.name for key in self.checks if key.asset_key == materialization.asset_key}):
+            log_check(self.context, check)

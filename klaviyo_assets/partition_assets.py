@@ -8,7 +8,7 @@ import dagster as dg
 from klaviyo_assets.catalog import EVENTS
 from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.config import PARTITIONS_OF, KlaviyoSyncConfig
-from klaviyo_assets.current_keys import current_key
+from klaviyo_assets.current_keys import current_checks, current_key
 from klaviyo_assets.op_settings import OpSettings
 from klaviyo_assets.partitions import EventPartitions
 
@@ -73,9 +73,11 @@ def build_partition_op(
         from klaviyo_assets.partition_op import PartitionStep, RangeStep
 
         (asset,) = context.selected_asset_keys
+        events = current_key(context, events_op.op.name, events_op.get_output_name_for_asset_key(events_key)) or events_key
         step = RangeStep(
             config=KlaviyoSyncConfig(),
-            assets={current_key(context, events_op.op.name, events_op.get_output_name_for_asset_key(events_key)) or events_key: entry},
+            assets={events: entry},
+            checks=frozenset(check.name for check in current_checks(context, events_op.op.name) if check.asset_key == events),
             partitions={entry.name: (asset, partitions)},
             **settings.of_step(context),
         )

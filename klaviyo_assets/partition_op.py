@@ -11,7 +11,7 @@ import dagster as dg
 from klaviyo_assets.asset_sync import AssetSync, Ending, Result
 from klaviyo_assets.config import KlaviyoSyncConfig, SyncMode
 from klaviyo_assets.errors import NotSynced
-from klaviyo_assets.event_batch import ROW_COUNT, log_result
+from klaviyo_assets.event_batch import ROW_COUNT, log_check, log_result
 from klaviyo_assets.failures import EXPLAINED, failure
 from klaviyo_assets.partitions import EventPartitions
 from klaviyo_assets.period_report import PeriodReport
@@ -24,14 +24,20 @@ from klaviyo_assets.warehouse.interface import Warehouse
 
 @dataclass(frozen=True)
 class RangeStep(SyncStep):
-    """A step that reads a time window of its only asset again, which belongs to another op."""
+    """A step that reads a time window of its only asset again, which belongs to another op.
+
+    Args:
+        checks: Names of the asset's checks. Its materialization needs their results, as each one by its own op does.
+    """
+
+    checks: frozenset[str] = frozenset()
 
     def require_a_type_for_each_key(self) -> None:
         """Do nothing: the selected asset is the one with the partitions."""
 
     def _syncs(self, warehouse: Warehouse) -> Iterator[AssetSync]:
         ((asset, entry),) = self.assets.items()
-        yield self._sync(entry, asset, warehouse, self._rules(), Ending(failed=True), of_partitions=True)
+        yield self._sync(entry, asset, warehouse, self._rules(), Ending(failed=True), checks=self.checks, of_partitions=True)
 
 
 @dataclass(frozen=True)
@@ -79,6 +85,8 @@ class PartitionStep:
             if isinstance(result, dg.MaterializeResult) and result.asset_key in (None, events):
                 log_result(self.context, events, result, inputs)  # the sync has changed the table's own asset too
                 synced += 1
+            elif isinstance(result, dg.AssetCheckResult) and result.asset_key == events and result.check_name in self.sync.checks:
+                log_check(self.context, result)
             else:
                 yield result
         if synced != 1:  # the user's `execute` has not run the sync, or has handled its failure

@@ -73,10 +73,10 @@ def requested_windows(sandbox: SandboxProcess) -> list[str]:
     return [query.split("filter=", 1)[1].split("&", 1)[0] for query in queries if "filter=" in query and "page[cursor]" not in query]
 
 
-def definitions(sandbox: SandboxProcess, folder: Path, jobs: Sequence[Any] = ()) -> dg.Definitions:
+def definitions(sandbox: SandboxProcess, folder: Path, jobs: Sequence[Any] = (), **options: Any) -> dg.Definitions:
     klaviyo = KlaviyoResource(api_key=ALL_SCOPES_KEY, base_url=sandbox.base_url, rate_limit_share=1.0, max_retries=1)
     ours = build_klaviyo_definitions(
-        klaviyo, duckdb=str(folder / "klaviyo.duckdb"), resource_types=["events", "profiles"], executor=dg.in_process_executor
+        klaviyo, duckdb=str(folder / "klaviyo.duckdb"), resource_types=["events", "profiles"], executor=dg.in_process_executor, **options
     )
     return dg.Definitions.merge(ours, dg.Definitions(jobs=jobs))
 

@@ -1,14 +1,17 @@
 """What the check ``complete`` reports: after an audit, a sync and a repair."""
 
+from datetime import timedelta
 from pathlib import Path
 
 import dagster as dg
 import pytest
 
+from klaviyo_assets import EventPartitions
 from klaviyo_assets.sandbox.process import SandboxProcess
 from klaviyo_assets.warehouse import LocalFile
 from klaviyo_assets_tests.accounts import query, sync
 from klaviyo_assets_tests.audit.old_imports import Run, days_shown, definitions, import_old_events, results_of, values
+from klaviyo_assets_tests.dagster_layer.shown_checks import shown_checks
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("unpaced", "database_file")]
 
@@ -49,6 +52,32 @@ def test_dagster_still_shows_the_failed_audit_after_a_sync(sandbox: SandboxProce
 
     assert record.run_id == last.run_id
     assert record.status.value == "FAILED"
+
+
+def test_dagster_still_shows_the_failed_audit_and_all_other_checks_after_days_were_read_again(
+    sandbox: SandboxProcess, warehouse: LocalFile, tmp_path: Path
+) -> None:
+    sync("events", sandbox, warehouse)
+    import_old_events(sandbox, 60)
+    first, events = (sandbox.now() - timedelta(days=70)).date(), dg.AssetKey(["klaviyo", "events"])
+    defs = definitions(sandbox, tmp_path, partitions=EventPartitions(start=first))
+    other_days = {"dagster/asset_partition_range_start": f"{first}", "dagster/asset_partition_range_end": f"{first + timedelta(days=2)}"}
+    with dg.DagsterInstance.ephemeral() as instance:
+        assert defs.resolve_job_def("klaviyo_sync_frequent").execute_in_process(instance=instance).success
+        assert not defs.resolve_job_def("klaviyo_audit").execute_in_process(instance=instance, raise_on_error=False).success
+        before = shown_checks(defs, instance, events)
+        job = defs.resolve_implicit_global_asset_job_def()
+        again = job.execute_in_process(instance=instance, asset_selection=[dg.AssetKey(["klaviyo", "events_by_day"])], tags=other_days)
+        (latest,) = instance.fetch_materializations(events, limit=1).records
+        after = shown_checks(defs, instance, events)
+
+    assert latest.run_id == again.run_id
+    assert before == after
+    assert after.pop("complete") == "FAILED"
+    assert after == dict.fromkeys(["scope_coverage", "primary_key", "unknown_attributes", "schema_drift", "included_complete"], "SUCCEEDED")
+    (complete,) = results_of(again)
+    assert complete.target_materialization_data is not None
+    assert complete.target_materialization_data.storage_id == latest.storage_id
 
 
 def test_a_sync_that_fails_reports_the_last_audit_too(sandbox: SandboxProcess, warehouse: LocalFile, run: Run, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """The days of marts as partitions: what a build reports, and days that are computed again."""
 
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from klaviyo_assets import EventPartitions, KlaviyoResource, build_klaviyo_asset
 from klaviyo_assets.mart_op import MartStep
 from klaviyo_assets.mart_partition_op import MartPartitionStep
 from klaviyo_assets.marts.mart_runner import MartRunner
+from klaviyo_assets_tests.dagster_layer.shown_checks import shown_checks
 from klaviyo_assets_tests.dagster_layer.stale import stale_causes
 from klaviyo_assets_tests.dagster_layer.test_changed_keys import by_replacements, by_the_key_prefix_of_a_module, raw
 from klaviyo_assets_tests.marts.folders import write_model
@@ -99,6 +101,24 @@ def test_selected_days_are_computed_with_those_that_changed(tmp_path: Path, inst
     assert (rows["2026-02-19"], rows["2026-02-20"], rows["2026-02-25"]) == (99, 1, 2)
     (spec,) = (spec for spec in shop.defs.resolve_all_asset_specs() if spec.key == BY_DAY)
     assert [dep.asset_key.to_user_string() for dep in spec.deps] == ["klaviyo/events_by_day"]
+
+
+@pytest.mark.oldest
+def test_dagster_shows_the_checks_of_a_mart_after_days_were_computed_again(tmp_path: Path, instance: dg.DagsterInstance) -> None:
+    shop = Shop(tmp_path, instance)
+    shop.store(*range(1, 20))
+    shop.build()
+    shown = [shown_checks(shop.defs, instance, ORDERS)]
+    with closing(KeptOpen(shop.path)) as warehouse, warehouse.transaction() as connection:
+        connection.execute("INSERT INTO klaviyo_marts.orders FROM klaviyo_marts.orders WHERE day = DATE '2026-02-20'")
+
+    for day in ("2026-02-25", "2026-02-20"):
+        result = shop.run("", BY_DAY, **{f"dagster/asset_partition_range_{end}": day for end in ("start", "end")})
+        (latest,) = instance.fetch_materializations(ORDERS, limit=1).records
+        assert latest.run_id == result.run_id
+        shown.append(shown_checks(shop.defs, instance, ORDERS))
+
+    assert shown == [{"unique_key": status} for status in ("SUCCEEDED", "FAILED", "SUCCEEDED")], "the second day's rows are computed again"
 
 
 def test_days_that_a_build_reports_have_the_versions_that_dagster_compares(tmp_path: Path, instance: dg.DagsterInstance) -> None:

@@ -198,10 +198,19 @@ class AssetSync:
             feeds=self.feeds,
             feed=self.feed,
             periods=self.partitions[1].periods if self.partitions is not None else None,
+            waits=self._waits,
         )
         if self.config.mode is SyncMode.repair and access.error is None:
             await request_rereads(client, AuditStore(self.warehouse, self.schema))
         return await sync.run()
+
+    @property
+    def _waits(self) -> bool:
+        """Whether the sync waits for another one of its type: Dagster starts a run for each range of days, and *Materialize all* the table as well.
+
+        A sync of the table that a schedule starts is skipped instead: its next run comes soon.
+        """
+        return self.of_partitions or (self.partitions is not None and SCHEDULE_TAG not in self.context.run.tags)
 
     def _options(self) -> SyncOptions:
         config = self.config

@@ -115,8 +115,12 @@ class MartStep:
 
     @cached_property
     def runner(self) -> MartRunner:
-        """Builds the models."""
-        return MartRunner(warehouse_with(self.klaviyo, self.duckdb), self.schema, self.models, self.catalog, self.context.run.run_id)
+        """Builds the models.
+
+        With partitions, it waits for another run that builds models: Dagster starts one for each range of days, also while this op runs.
+        """
+        warehouse = warehouse_with(self.klaviyo, self.duckdb)
+        return MartRunner(warehouse, self.schema, self.models, self.catalog, self.context.run.run_id, waits=bool(self.partitions))
 
     @cached_property
     def _keys(self) -> dict[str, dg.AssetKey]:

@@ -14,7 +14,7 @@ from klaviyo_assets.partitions import EventPartitions
 
 _DESCRIPTION = (
     "The {periods} of `events`. Each sync of `events` reports here the {periods} with rows that it has changed; one that was never read is missing. "
-    "Materialize {periods} to read them again: all that are selected are read in one run."
+    "Materialize {periods} to read them again: adjacent ones are read in one run."
 )
 
 

@@ -45,6 +45,7 @@ class MartRunner:
         models: All models.
         catalog: All resource types, with those from outside this package.
         run_id: Dagster run, shown to others that would build at the same time.
+        waits: True to wait for another run that builds marts of the schema to end, instead of raising.
 
     Example:
         >>> for result in MartRunner(warehouse_from("data/warehouse.duckdb"), "klaviyo", read_models()).run():
@@ -56,6 +57,7 @@ class MartRunner:
     models: Models
     catalog: Catalog = field(default_factory=lambda: CATALOG)
     run_id: str | None = None
+    waits: bool = False
 
     def run(
         self, names: Iterable[str] | None = None, *, now: datetime | None = None, rebuild: bool = False, days: Collection[str] = ()
@@ -94,7 +96,7 @@ class MartRunner:
         folder = self.warehouse.state_dir / self.schema.lower()
         private_files.make_folder(folder)
         # Two runs at the same time would each undo the other's watermarks.
-        with sync_lock(folder, MARTS, self.run_id):
+        with sync_lock(folder, MARTS, self.run_id, waits=self.waits):
             run = _Run(self, now or datetime.now(UTC), rebuild, days)
             run.prepare({scope for name in selected if (scope := self.models[name].header.scope) is not None})
             for name in selected:

@@ -35,7 +35,7 @@ from klaviyo_assets.privacy.apply import FieldRuleSet
 from klaviyo_assets.publish.refresh import rewrite_outdated
 from klaviyo_assets.state.coverage import BEGINNING, TimeWindow, without
 from klaviyo_assets.state.identity import UNKNOWN_ACCOUNT, Identity, identify, remember
-from klaviyo_assets.state.locks import account_folder, sync_lock
+from klaviyo_assets.state.locks import account_folder, sync_lock, sync_lock_in_loop
 from klaviyo_assets.state.periods import Periods
 from klaviyo_assets.state.requested_rereads import Reread, rereads_within
 from klaviyo_assets.state.sync_log import SyncLogEntry
@@ -79,6 +79,7 @@ class SyncRunner:
         feeds: Types that take their records from this sync's responses, in the same event loop.
         feed: The responses of the host's sync, for a type that takes its records from them; None to read the host itself.
         periods: Days or months by which changes are recorded, for partitions in Dagster; None to record none.
+        waits: True to wait for another sync of the type into the schema to end, instead of raising.
 
     Example:
         >>> report = await SyncRunner(CATALOG["lists"], SyncOptions(), client, warehouse, "klaviyo", None, log).run()
@@ -99,6 +100,7 @@ class SyncRunner:
     feeds: Sequence[Feed] = ()
     feed: Feed | None = None
     periods: Periods | None = None
+    waits: bool = False
 
     async def run(self) -> SyncReport:
         """Plan, fetch, stage and load.
@@ -125,7 +127,7 @@ class SyncRunner:
             raise SyncError(f"{self.schema!r} cannot be the name of a schema.", "Use letters, digits and underscores, beginning with a letter.")
         if self.request.mode is SyncMode.range:
             check_range(self.entry, self.request)
-        with sync_lock(self._state_dir, self.entry.name, self.run_id):
+        async with sync_lock_in_loop(self._state_dir, self.entry.name, self.run_id, waits=self.waits):
             return await self._run_locked()
 
     @property

@@ -2,18 +2,22 @@
 
 import asyncio
 import os
+import threading
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
+from klaviyo_assets._internal import cancellation
+from klaviyo_assets._internal.threads import in_thread
 from klaviyo_assets.api.auth import parse_api_key
 from klaviyo_assets.api.client import KlaviyoClient
 from klaviyo_assets.api.client_settings import ClientSettings
 from klaviyo_assets.errors import SyncAlreadyRunning
 from klaviyo_assets.sandbox.keys import ALL_SCOPES_KEY, RECOMMENDED_SCOPES_KEY
 from klaviyo_assets.sandbox.process import SandboxProcess
-from klaviyo_assets.state.locks import account_folder, sync_lock
+from klaviyo_assets.state.locks import account_folder, sync_lock, sync_lock_in_loop
 from klaviyo_assets.warehouse import LocalFile
 from klaviyo_assets_tests.accounts import local_file, sync
 
@@ -103,3 +107,68 @@ def test_locks_are_not_created_in_a_folder_that_others_control(
 
     assert asyncio.run(run()) is None
     assert not list(root.iterdir())
+
+
+async def acquired_while(folder: Path, other: Callable[[], None]) -> None:
+    async with sync_lock_in_loop(folder, "events", "run-2", waits=True):
+        other()
+
+
+def test_a_cancelled_wait_ends_at_once_and_leaves_the_lock_to_its_holder(tmp_path: Path) -> None:
+    reached: list[str] = []
+
+    async def cancel() -> None:
+        waiting = asyncio.create_task(acquired_while(tmp_path, lambda: reached.append("acquired")))
+        await asyncio.sleep(0)
+        waiting.cancel()
+        await asyncio.wait({waiting})
+        assert waiting.cancelled()
+
+    with sync_lock(tmp_path, "events", "run-1"):
+        asyncio.run(cancel())
+        assert (tmp_path / "events.holder").read_text() == "run-1"
+    assert not reached
+    with sync_lock(tmp_path, "events", "run-3"):
+        pass
+
+
+def test_a_wait_in_a_thread_ends_when_its_work_is_cancelled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cancellation.Reminder.__init__, "__defaults__", (0.0,))
+    waits = threading.Event()
+    monkeypatch.setattr(cancellation._log, "warning", lambda *_: waits.set())
+
+    def build() -> None:
+        with sync_lock(tmp_path, "_marts", "run-2", waits=True):
+            pass
+
+    async def cancel() -> None:
+        waiting = asyncio.create_task(in_thread(build))
+        await asyncio.to_thread(waits.wait)
+        waiting.cancel()
+        await asyncio.wait({waiting})
+        assert waiting.cancelled()
+
+    with sync_lock(tmp_path, "_marts", "run-1"):
+        asyncio.run(cancel())
+
+
+def test_while_a_sync_waits_others_in_its_event_loop_go_on(tmp_path: Path) -> None:
+    lock, order = ExitStack(), list[str]()
+    lock.enter_context(sync_lock(tmp_path, "events", "run-1"))
+
+    async def both() -> None:
+        waiting = asyncio.create_task(acquired_while(tmp_path, lambda: order.append("waiting")))
+        await asyncio.sleep(0)
+        order.append("another")
+        lock.close()
+        await waiting
+
+    asyncio.run(both())
+
+    assert order == ["another", "waiting"]
+
+
+def test_the_other_step_of_one_run_is_called_so(tmp_path: Path) -> None:
+    lock = sync_lock(tmp_path, "events", "run-1")
+    with sync_lock(tmp_path, "events", "run-1"), pytest.raises(SyncAlreadyRunning, match="synced already by another step of this run; nothing"), lock:
+        pass

@@ -48,7 +48,7 @@ class AssetFailure:
 
 @dataclass
 class Ending:
-    """The end of an asset's part of the step, for which its child types wait.
+    """Signals that an asset's part of the step is done; its child types wait for it.
 
     Attributes:
         failed: True until the sync has succeeded; False if none was requested.
@@ -82,7 +82,7 @@ class AssetSync:
         log: The run's log; its messages name the user's own settings.
         worded: Replaces the names of settings in a message by the user's own.
         partitions: The partitions of its rows, and the key of their asset; None if there is none.
-        of_partitions: True if the op of the partitions runs the sync: it reports them itself, and fails if the sync is skipped.
+        of_partitions: True if the partitions op runs the sync; that op reports the partitions itself and fails if the sync is skipped.
     """
 
     context: dg.AssetExecutionContext
@@ -135,7 +135,7 @@ class AssetSync:
             raise failure
 
     def _leave_feeds(self) -> None:
-        """Let neither the host nor the types that take its responses wait for this sync any longer."""
+        """Release the host, and the types that read this sync's responses, from waiting for this sync."""
         if self.feed is not None:
             self.feed.leave()
         for feed in self.feeds:
@@ -215,7 +215,7 @@ class AssetSync:
     def _options(self) -> SyncOptions:
         config = self.config
         if config.mode is SyncMode.repair and self.entry.counted_by is None:
-            raise InvalidMode(f"Mode repair reads again what an audit has found; {self.entry.name} has no audit.", "Use another mode.")
+            raise InvalidMode(f"Mode repair reads the days again that an audit found to differ; {self.entry.name} has no audit.", "Use another mode.")
         if config.mode is not SyncMode.range and (config.field or config.start or config.end):
             raise InvalidRange(
                 f"field, start and end are for mode range, and the mode is {config.mode.name}.", "Add mode: range, or leave the three out."

@@ -199,7 +199,7 @@ def included_complete(fetched: int | None, incomplete: int, entry: ResourceType,
     if fetched:
         sentences.append(f"The responses lacked the {names} of {fetched} {entry.name}; the last sync fetched each of these by its id.")
     if incomplete:
-        sentences.append(f"{incomplete} rows name {names} that are not stored. What to do: run a sync, it requests up to 1,000 of them again.")
+        sentences.append(f"{incomplete} rows name {names} that are not stored. What to do: run a sync; it requests up to 1,000 of them again.")
     return dg.AssetCheckResult(
         asset_key=asset,
         check_name=INCLUDED_COMPLETE,

@@ -15,7 +15,7 @@ EXPLAINED = (KlaviyoAssetsError,)
 """Errors that say what happened and what to do: shown as a sentence, not as a traceback."""
 
 _TEMPORARY = (WarehouseBusy, StillLocked, SyncAlreadyRunning, TableChanged, Conflict, CursorRefused)
-"""Errors that another attempt may not have, besides failed requests. All others need the user: a key, a scope, a setting, room on the disk."""
+"""Errors that may not recur on a retry, besides failed requests. All others need user action: a key, a scope, a setting, disk space."""
 
 
 def failure(error: Exception, worded: Callable[[str], str]) -> dg.Failure:
@@ -35,7 +35,7 @@ def failure(error: Exception, worded: Callable[[str], str]) -> dg.Failure:
 
 
 def failure_of_types(errors: Mapping[str, Exception], syncs: int, worded: Callable[[str], str], *, what: str = "resource types") -> dg.Failure:
-    """Convert the errors of a step's resource types, or of what else it works on, to one failure that names each of them.
+    """Convert the errors of a step's resource types (or other items) into one failure that names each of them.
 
     Types with the same error share a sentence. The step may be retried if a retry may help one of them: it does no harm to types that succeeded,
     or that fail again.

@@ -99,7 +99,7 @@ class SyncStep:
         return replace(self, config=config)
 
     def require_a_type_for_each_key(self) -> None:
-        """Fail rather than end successfully with nothing synced, if code has changed the keys in a way that is not known here.
+        """Fail, instead of succeeding without syncing anything, if user code changed asset keys in an unsupported way.
 
         Raises:
             AssetUnknown: If a selected asset, or the asset of a selected check, is none of the op's.
@@ -192,6 +192,6 @@ class SyncStep:
 
 
 def _name_of(sync: AssetSync) -> str:
-    """Return what a failure calls a resource type: its name, and the key of its asset if that does not end with the name."""
+    """Return the name of a resource type for failure messages, followed by its asset key if the key does not end with that name."""
     name = sync.entry.name
     return name if sync.asset.path[-1] == name else f"{name} ({sync.asset.to_user_string()})"

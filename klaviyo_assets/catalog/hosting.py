@@ -1,4 +1,4 @@
-"""How a host is requested: with the resources that fill the tables of other types, and without those that a key may not read. Pure."""
+"""Defines the request for a host: which related resources it includes, and which it omits because the key may not read them. Pure."""
 
 from collections.abc import Collection, Iterable
 from dataclasses import replace
@@ -15,7 +15,7 @@ def include_of(entry: ResourceType) -> Include:
 
 
 def host_alone(entry: ResourceType) -> ResourceType:
-    """Return the host as it is requested for the records of one type alone: one of the host's attributes, and the included resources.
+    """Return the host as requested only for one type's records: with a single attribute of its own, plus the included resources.
 
     Example:
         >>> host_alone(CATALOG["flow_actions"]).record_parameters

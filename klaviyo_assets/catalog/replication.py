@@ -344,7 +344,7 @@ class ReportWindows(StrEnum):
 
 
 _NEVER_FINAL = timedelta(days=36_500)
-"""A lookback age that no window reaches: its coverage keeps the time of each read, by which it is read again."""
+"""A lookback age that no window ever reaches, so coverage keeps the time of each read, which decides when to read the window again."""
 
 
 @dataclass(frozen=True)

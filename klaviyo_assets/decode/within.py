@@ -25,7 +25,7 @@ _Path = tuple[str, ...]
 _Tree = dict[str, Any]
 
 _SAMPLE, _MOSTLY = 256, 0.75
-"""If more than this share of the first texts differ, equal ones are not looked for."""
+"""If more than this share of the first texts are distinct, texts are not deduplicated before decoding."""
 
 
 class JsonColumnReader:
@@ -101,7 +101,7 @@ def readers_within(entry: ResourceType) -> dict[str, JsonColumnReader]:
 
 
 def with_values_within(frame: pl.DataFrame, readers: dict[str, JsonColumnReader]) -> pl.DataFrame:
-    """Return a frame with the columns that are inside of its JSON columns, read from these columns as they are."""
+    """Return a frame with the columns that are extracted from the current text of its JSON columns."""
     for name, reader in readers.items():
         if name in frame.columns:
             frame = frame.with_columns(reader.series(frame[name].to_list()).values())

@@ -1,7 +1,7 @@
 """SQL for columns that are computed from a JSON column of custom data, all from one pass over the JSON.
 
 ``json_transform`` finds all paths of a JSON column at once, which takes a tenth of the time of one ``->>`` each. It returns texts: the JSON type of a
-value is not known any more, except that the text of a list begins with ``[`` and that of an object with ``{``.
+value is lost, except that the text of a list begins with ``[`` and that of an object with ``{``.
 """
 
 import hashlib
@@ -33,7 +33,7 @@ def with_computed(entry: ResourceType, rows: str) -> str:
     if not entry.computed_columns:
         return rows
     sources = _sources(entry)
-    # The cast checks the JSON. Without it here, the insert would do so after json_transform has.
+    # Cast first, to validate the JSON once. Otherwise json_transform and then the insert would each validate it.
     typed = ", ".join(f"{quoted(name)}::JSON AS {quoted(name)}" for name in sources)
     parsed = ", ".join(f"json_transform({quoted(name)}, {literal(_structure(columns))}) AS {_parsed(name)}" for name, columns in sources.items())
     values = ", ".join(f"{_value(column)} AS {quoted(column.name)}" for column in entry.computed_columns)

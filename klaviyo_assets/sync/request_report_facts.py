@@ -15,7 +15,7 @@ from klaviyo_assets.state.time_zone import account_time_zone
 from klaviyo_assets.sync.context import SyncContext
 
 _FOUNDED = date(2012, 1, 1)
-"""Klaviyo's founding year: where history begins if nothing shows a later day."""
+"""Klaviyo's founding year: the start of the history if no later start is known."""
 
 _MAX_PAGES = 1_000
 
@@ -114,13 +114,13 @@ async def _revenue_metric(client: KlaviyoClient) -> tuple[str, ...]:
 
 
 async def _began(client: KlaviyoClient) -> datetime | None:
-    """Return when the account began, as its oldest metric shows: a metric cannot be deleted, and no message is sent without one.
+    """Return when the account was created, judged by its oldest metric: metrics cannot be deleted, and no message is sent without one.
 
     None if it is not known.
     """
     try:
         created = await _created(client, METRICS)
-    except (ScopeMissing, AccessRefused):  # any other refusal passes, and the windows from before cost many of the day's requests
+    except (ScopeMissing, AccessRefused):  # other refusals are temporary and must fail the sync: empty early windows would use up the daily limit
         return None  # then earlier, empty windows are requested too
     return min((at for at in created.values() if at is not None), default=None)
 

@@ -13,7 +13,7 @@ from klaviyo_assets.warehouse.sql import quoted
 
 
 def fill_within(connection: DuckDBPyConnection, places: RowPlaces, entry: ResourceType, added: Collection[str]) -> int:
-    """Fill the columns that were added, inside the caller's transaction. Field rules hold: they have changed the stored JSON.
+    """Fill the added columns inside the caller's transaction. Field rules need no second pass: the stored JSON already reflects them.
 
     Args:
         connection: The database.

@@ -18,7 +18,7 @@ from klaviyo_assets.audit.audit import request_rereads
 from klaviyo_assets.audit.audit_store import AuditStore
 from klaviyo_assets.audit_op import AuditExecution
 from klaviyo_assets.catalog.resource_type import ResourceType
-from klaviyo_assets.config import SCHEDULE_TAG, KlaviyoSyncConfig, SyncMode
+from klaviyo_assets.config import KlaviyoSyncConfig, SyncMode, is_unattended
 from klaviyo_assets.errors import InvalidMode, InvalidRange, SyncAlreadyRunning, SyncError
 from klaviyo_assets.extract.feed import Feed
 from klaviyo_assets.extract.sync_options import SyncOptions, conversion_metrics, parse_instant
@@ -265,7 +265,7 @@ class AssetSync:
             self.log.warning("Skipped. %s", access.advice)
         elif self.entry.replication.report is not None and is_daily_limit(failure):
             self.log.warning("Skipped until the daily limit is renewed. %s", failure)
-        elif isinstance(failure, SyncAlreadyRunning) and SCHEDULE_TAG in self.context.run.tags:
+        elif isinstance(failure, SyncAlreadyRunning) and is_unattended(self.context.run.tags):
             self.log.warning("Skipped. %s", failure)
         else:
             raise failure

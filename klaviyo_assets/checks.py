@@ -299,7 +299,7 @@ def complete(record: AuditRecord, found: Sequence[Difference], names: Mapping[st
     todo, unresolved = by_state["mismatch"], by_state["unresolved"]
     read_again = sum(one.state.value == "reread_pending" and one.reread_at is not None for one in found)
     pending = by_state["reread_pending"] - read_again
-    sentences = [f"{record.days} days of {record.metrics} metrics were compared with Klaviyo's own counts."]
+    sentences = [f"{record.days:,} days of {record.metrics:,} metrics were compared with Klaviyo's own counts."]
     if todo:
         sentences.append(f"{todo} differ. What to do: run the repair job; it reads only those days again.")
     if pending:

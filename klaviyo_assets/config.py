@@ -1,11 +1,13 @@
 """Run config of the sync ops, and names of Dagster tags and metadata."""
 
+from collections.abc import Mapping
+
 import dagster as dg
 from pydantic import Field
 
 from klaviyo_assets.extract.sync_options import SyncMode
 
-__all__ = ["PARTITIONS_OF", "RESOURCE_TYPE", "SCHEDULE_TAG", "KlaviyoMartConfig", "KlaviyoSyncConfig", "SyncMode"]
+__all__ = ["PARTITIONS_OF", "RESOURCE_TYPE", "SCHEDULE_TAG", "KlaviyoMartConfig", "KlaviyoSyncConfig", "SyncMode", "is_unattended"]
 
 RESOURCE_TYPE = "klaviyo/resource_type"
 """Metadata with the resource type of an asset, independent of its key."""
@@ -15,6 +17,16 @@ PARTITIONS_OF = "klaviyo/partitions_of"
 
 SCHEDULE_TAG = "dagster/schedule_name"
 """Tag that Dagster gives to runs of a schedule."""
+
+_UNATTENDED_TAGS = {SCHEDULE_TAG, "dagster/sensor_name", "dagster/from_automation_condition"}
+
+
+def is_unattended(tags: Mapping[str, str]) -> bool:
+    """Return whether a schedule, a sensor or an automation condition has started the run with these tags.
+
+    Such a run is skipped if another one does the same at the time: the next one comes by itself.
+    """
+    return not _UNATTENDED_TAGS.isdisjoint(tags)
 
 
 class KlaviyoSyncConfig(dg.Config):

@@ -10,7 +10,7 @@ import dagster as dg
 from klaviyo_assets._internal.redaction import redact
 from klaviyo_assets._internal.sanitize import one_line
 from klaviyo_assets.catalog import Catalog
-from klaviyo_assets.config import SCHEDULE_TAG, KlaviyoMartConfig
+from klaviyo_assets.config import KlaviyoMartConfig, is_unattended
 from klaviyo_assets.errors import SyncAlreadyRunning
 from klaviyo_assets.event_batch import ROW_COUNT, log_materializations
 from klaviyo_assets.failures import EXPLAINED, failure, failure_of_types
@@ -68,7 +68,7 @@ class MartStep:
         try:
             yield from each_in_the_log_of(self.context.log, self._results(), self.setting_names.worded)
         except EXPLAINED as error:
-            if not isinstance(error, SyncAlreadyRunning) or SCHEDULE_TAG not in self.context.run.tags:
+            if not isinstance(error, SyncAlreadyRunning) or not is_unattended(self.context.run.tags):
                 raise failure(error, self.setting_names.worded) from None
             self.context.log.warning("Skipped. %s", error)
 

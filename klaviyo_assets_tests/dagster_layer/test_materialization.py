@@ -177,7 +177,7 @@ def test_error_names_a_missing_table(account: SandboxProcess, tmp_path: Path, in
 
 
 @pytest.mark.oldest
-def test_scheduled_run_succeeds_if_the_type_is_being_synced_already(account: SandboxProcess, tmp_path: Path, instance: dg.DagsterInstance) -> None:
+def test_an_unattended_run_is_skipped_if_the_type_is_being_synced(account: SandboxProcess, tmp_path: Path, instance: dg.DagsterInstance) -> None:
     from filelock import FileLock
 
     folder = tmp_path / "warehouse.duckdb.sync" / "klaviyo"
@@ -185,11 +185,12 @@ def test_scheduled_run_succeeds_if_the_type_is_being_synced_already(account: San
     (folder / "lists.holder").write_text("run-1234")
     defs, key = definitions(account, tmp_path), dg.AssetKey(["klaviyo", "lists"])
     with FileLock(str(folder / "lists.lock")):
-        scheduled = execute(defs, instance, asset_selection=[key], tags={"dagster/schedule_name": "daily"})
+        tags = ({"dagster/schedule_name": "daily"}, {"dagster/from_automation_condition": "true"}, {"dagster/sensor_name": "mine"})
+        unattended = [execute(defs, instance, asset_selection=[key], tags=one) for one in tags]
         by_hand = execute(defs, instance, asset_selection=[key])
 
-    assert scheduled.success
-    assert materialized(scheduled) == set()
+    assert [run.success for run in unattended] == [True] * len(tags)
+    assert [materialized(run) for run in unattended] == [set()] * len(tags)
     assert not by_hand.success
     failure = next(event for event in by_hand.all_node_events if event.is_step_failure)
     assert "being synced already by run run-1234" in failure.step_failure_data.error_display_string  # type: ignore[union-attr]

@@ -208,9 +208,9 @@ class AssetSync:
     def _waits(self) -> bool:
         """Whether the sync waits for another one of its type: Dagster starts a run for each range of days, and *Materialize all* the table as well.
 
-        A sync of the table that a schedule starts is skipped instead: its next run comes soon.
+        A sync of the table that no user has started is skipped instead: its next run comes by itself.
         """
-        return self.of_partitions or (self.partitions is not None and SCHEDULE_TAG not in self.context.run.tags)
+        return self.of_partitions or (self.partitions is not None and not is_unattended(self.context.run.tags))
 
     def _options(self) -> SyncOptions:
         config = self.config

@@ -79,7 +79,7 @@ class BackgroundWriter:
     def _start_due_tasks(self) -> None:
         self._writing, self._loading = _still_running(self._writing), _still_running(self._loading)
         if self._writing is None and self._file_is_due:
-            self._writing = asyncio.create_task(self._write())
+            self._writing = asyncio.create_task(self.write())
         if self._load_is_due and self._loading is None:
             self._loading = asyncio.create_task(self._load_staged())
 
@@ -94,7 +94,7 @@ class BackgroundWriter:
     async def finish(self) -> None:
         """Write and load everything that is left."""
         await self.settle()
-        await self._write()
+        await self.write()
         if self.load is not None:
             await self._load_staged()
 
@@ -112,7 +112,7 @@ class BackgroundWriter:
     async def give_up(self) -> None:
         """After a failure, write the pages for the next sync. Errors of running tasks are ignored, since the caller reports the failure."""
         await asyncio.gather(*(task for task in (self._writing, self._loading) if task is not None), return_exceptions=True)
-        await self._write()
+        await self.write()
 
     @property
     def _rows_per_load(self) -> int:
@@ -132,7 +132,8 @@ class BackgroundWriter:
             return True
         return rows > 0 and time.monotonic() - self._last_load >= _SECONDS_PER_LOAD
 
-    async def _write(self) -> None:
+    async def write(self) -> None:
+        """Write the pages in memory, once no other write is running."""
         async with self._lock:
             await in_thread(self.staging.write)
         self._last_write = time.monotonic()

@@ -1,5 +1,7 @@
 """Fetches included resources that the responses of a sync named but did not contain, so a truncated ``included`` costs no values."""
 
+from collections.abc import Awaitable, Callable
+
 from klaviyo_assets._internal.threads import in_thread
 from klaviyo_assets.api.klaviyo_errors import ConnectionFailed, KlaviyoError
 from klaviyo_assets.extract.fetch_state import FetchState
@@ -25,10 +27,19 @@ async def rows_with_missing_resources(sync: SyncContext) -> IncompleteRows:
     return await in_thread(IncompleteAccess(sync.loader).rows, sync.row)
 
 
-async def fetch_missing_resources(sync: SyncContext, staging: Staging, state: FetchState, earlier: IncompleteRows) -> list[str]:
+async def fetch_missing_resources(
+    sync: SyncContext, staging: Staging, write: Callable[[], Awaitable[None]], state: FetchState, earlier: IncompleteRows
+) -> list[str]:
     """Request the records whose resources are missing by their id, with the includes; rows of earlier syncs too.
 
     An error of Klaviyo ends it and is reported: the rows are stored without these values, and the next sync requests them.
+
+    Args:
+        sync: The sync.
+        staging: Receives the records.
+        write: Writes the received records to files. The last pages of the read may still be being written.
+        state: Progress of the extraction: which records lack resources.
+        earlier: Rows of earlier syncs that lack some.
 
     Returns:
         The ids of the records that came without these resources again, or do not exist.
@@ -49,7 +60,7 @@ async def fetch_missing_resources(sync: SyncContext, staging: Staging, state: Fe
                 fetched += page.count
                 answered |= {record.id for record in page.records} - {*page.incomplete}
             unanswered += [id_ for id_ in group if id_ not in answered]
-            await in_thread(staging.write)
+            await write()
     except ConnectionFailed:
         raise
     except KlaviyoError as error:

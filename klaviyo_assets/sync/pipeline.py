@@ -185,7 +185,7 @@ class Pipeline:
         before = len(self._loader.files)
         incomplete = await rows_with_missing_resources(self._sync)
         await self._read(slices)
-        unanswered = await fetch_missing_resources(self._sync, self._staging, self._state, incomplete)
+        unanswered = await fetch_missing_resources(self._sync, self._staging, self._writer.write, self._state, incomplete)
         await self._writer.finish()
         await note_unanswered(self._sync, unanswered)
         return tuple(self._loader.files[before:])

@@ -1,11 +1,14 @@
 """Attributions of events: resources that the pages of events include."""
 
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 
 import dagster as dg
 import msgspec
+import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
@@ -15,6 +18,7 @@ from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.decode import PageDecoder
 from klaviyo_assets.extract.sync_options import SyncMode, SyncOptions
 from klaviyo_assets.sandbox.process import SandboxProcess
+from klaviyo_assets.staging import staging, writer
 from klaviyo_assets.state.unanswered import ASKED_AGAIN_AFTER
 from klaviyo_assets.sync import missing_resources
 from klaviyo_assets.table_checks import TableChecks
@@ -173,6 +177,27 @@ def test_what_klaviyo_never_includes_is_requested_once_a_week(new_account: NewAc
     assert f"{missing} rows name attributions that are not stored" in str(included_complete(warehouse).description)
     sandbox.advance(ASKED_AGAIN_AFTER)
     assert {*first} <= {*requested()}
+
+
+@pytest.mark.long
+def test_attributions_are_fetched_while_the_last_pages_are_being_written(
+    new_account: NewAccount, warehouse: LocalFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file that is written slowly, as on a busy disk: neither its rows nor those that are fetched by id are lost."""
+    write_parquet = staging._write_parquet
+
+    def write_slowly(frame: pl.DataFrame, path: Path) -> int:
+        time.sleep(1)
+        return write_parquet(frame, path)
+
+    monkeypatch.setattr(staging, "_write_parquet", write_slowly)
+    monkeypatch.setattr(writer, "_SECONDS_PER_FILE", 0.0)
+    sandbox = new_account(base=BASE, events=1_500, max_included=1)
+
+    report = sync("events", sandbox, warehouse)
+
+    assert report.row.fetched_by_id
+    assert_frame_equal(table(warehouse, "events"), truth(sandbox, "events"))
 
 
 @pytest.mark.long

@@ -22,10 +22,15 @@ from klaviyo_assets_tests.api.scripted import Reply, scripted_server
 NewAccount = Callable[..., SandboxProcess]
 
 
+_ROOT = Path(__file__).parents[2]
+
+
 def check(folder: Path, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
     """Run the command in a folder with these settings in its .env file."""
     (folder / ".env").write_text("".join(f"{name}={value}\n" for name, value in settings.items()))
     environment = {name: value for name, value in os.environ.items() if not name.startswith("KLAVIYO_")}
+    # In the folder, a catalog of a test can import the tests' own types.
+    environment["PYTHONPATH"] = os.pathsep.join(filter(None, (str(_ROOT), environment.get("PYTHONPATH"))))
     return subprocess.run(
         [sys.executable, "-m", "klaviyo_assets.cli", "check", *arguments],
         cwd=folder,

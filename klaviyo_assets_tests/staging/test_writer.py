@@ -184,7 +184,7 @@ def test_fetching_waits_for_a_slower_database(tmp_path: Path) -> None:
         async def fetch() -> None:
             for _ in range(100):
                 await sync.page()
-                await sync.writer._write()
+                await sync.writer.write()
 
         fetching = asyncio.create_task(fetch())
         await asyncio.sleep(0.5)

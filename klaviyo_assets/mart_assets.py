@@ -214,6 +214,7 @@ def _build_op(
         **settings.of_op,
     )
     def build_marts(context: dg.AssetExecutionContext, config: KlaviyoMartConfig) -> Any:
+        """Build the selected models and check them."""
         # Imported only when models are built: a code location is loaded far more often, and should load fast.
         from klaviyo_assets.mart_op import MartStep
 

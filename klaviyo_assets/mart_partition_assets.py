@@ -86,6 +86,7 @@ def build_mart_partition_op(
         **settings.of_op,
     )
     def build_days(context: dg.AssetExecutionContext) -> Any:
+        """Build the selected days of the selected models."""
         # Imported only when models are built: a code location is loaded far more often, and should load fast.
         from klaviyo_assets.mart_op import MartStep
         from klaviyo_assets.mart_partition_op import MartPartitionStep

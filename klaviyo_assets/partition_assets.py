@@ -69,6 +69,7 @@ def build_partition_op(
         **settings.of_op,
     )
     def read_partitions(context: dg.AssetExecutionContext) -> Any:
+        """Read the selected days again, each range of adjacent days at once."""
         # Imported only when it runs: a code location is loaded far more often, and should load fast.
         from klaviyo_assets.partition_op import PartitionStep, RangeStep
 

@@ -215,6 +215,7 @@ def _reader(group: Group, path: tuple[str, ...]) -> _Read:
         group = group.groups.get(name, group)
 
     def read(records: Sequence[Any]) -> Iterable[Any]:
+        """Return the value at the path of each record."""
         found: Iterable[Any] = [record.attributes for record in records]
         for name in python_names:
             found = [UNSET if one is UNSET or one is None else getattr(one, name, UNSET) for one in found]
@@ -225,7 +226,10 @@ def _reader(group: Group, path: tuple[str, ...]) -> _Read:
 
 def _relationship_readers(names: Sequence[str]) -> list[tuple[tuple[str, ...], _Read]]:
     def reader(python_name: str) -> _Read:
+        """Return a reader of one relationship."""
+
         def read(records: Sequence[Any]) -> Iterable[Any]:
+            """Return the relationship of each record if it has ids."""
             values = (getattr(record.relationships, python_name, UNSET) for record in records)
             return [value if value is not UNSET and has_ids(value) else UNSET for value in values]
 

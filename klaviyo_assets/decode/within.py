@@ -124,6 +124,7 @@ class _Leaf:
         self.type = type_
 
     def values(self, some: Sequence[Any]) -> Iterator[tuple[_Path, Sequence[Any]]]:
+        """Yield the values themselves."""
         yield (), some
 
 
@@ -139,6 +140,7 @@ class _Object:
         self._getters = [attrgetter(field) for field in names]
 
     def values(self, some: Sequence[Any]) -> Iterator[tuple[_Path, Sequence[Any]]]:
+        """Yield the values of each member, by path."""
         objects = [one or self._empty for one in some]
         for (name, node), get in zip(self._members.items(), self._getters, strict=True):
             column = list(map(get, objects))  # without nulls, at the speed of C
@@ -156,6 +158,7 @@ class _First:
         self.type: Any = tuple[self._item.type | None, ...]  # type: ignore[name-defined]  # an empty one needs no memory
 
     def values(self, some: Sequence[Any]) -> Iterator[tuple[_Path, Sequence[Any]]]:
+        """Yield the values of the first item of each list."""
         for path, values in self._item.values([one[0] if one else None for one in some]):
             yield (FIRST, *path), values
 
@@ -168,6 +171,7 @@ class _Each:
         self.type: Any = tuple[self._item.type | None, ...]  # type: ignore[name-defined]  # an empty one needs no memory
 
     def values(self, some: Sequence[Any]) -> Iterator[tuple[_Path, Sequence[Any]]]:
+        """Yield the values of all items, as a list for each list."""
         kept = [[item for item in one if item is not None] if one else None for one in some]
         for path, values in self._item.values(list(chain.from_iterable(one for one in kept if one))):
             items = iter(values)

@@ -78,6 +78,7 @@ async def look_up_one_by_one(client: KlaviyoClient, entry: ResourceType, ids: Se
     decode = PageDecoder(entry).single
 
     async def page_of(id_: str) -> Page | None:
+        """Return the record with an id, None if it does not exist."""
         response = await look_up_one(client, entry, id_, entry.record_parameters, decode)
         return response.value.stamped(response.requested_at) if response is not None else None
 

@@ -42,6 +42,7 @@ def retry_on_conflict(method: Callable[Concatenate[W, P], R]) -> Callable[Concat
 
     @functools.wraps(method)
     def retried(self: W, /, *arguments: P.args, **named: P.kwargs) -> R:
+        """Call the method, again after a conflict."""
         for number in range(1, _TRIES):
             try:
                 return method(self, *arguments, **named)

@@ -16,8 +16,8 @@ from klaviyo_assets.catalog import CATALOG, EVENTS
 from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.decode import EXTRA, SYNCED_AT
 from klaviyo_assets.load.batch import Batch
-from klaviyo_assets.load.computed import with_computed
 from klaviyo_assets.load.loader import Loader
+from klaviyo_assets.load.rows.computed import with_computed
 from klaviyo_assets.state.sync_log import SyncLogEntry
 from klaviyo_assets.warehouse.local_file import LocalFile
 from klaviyo_assets.warehouse.tuning import CONNECTION_CONFIG

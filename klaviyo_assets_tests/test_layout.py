@@ -19,6 +19,10 @@ MADE_FROM = {"_internal", "_version", "errors"}
 TESTED_ELSEWHERE = {
     "catalog/types": "catalog",
     "frames": "dagster_layer",
+    "load/access": "sync",
+    "load/children": "sync",
+    "load/deletions": "sync",
+    "load/integrity": "sync",
     "load/migrations": "load",
     "sandbox/generate": "sandbox",
     "sandbox/generate/shop": "sandbox",

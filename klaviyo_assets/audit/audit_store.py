@@ -11,9 +11,9 @@ from klaviyo_assets.audit.audit_tables import AuditDays, AuditLog, AuditRecord
 from klaviyo_assets.audit.compare import Difference, DifferenceState, EventCounts
 from klaviyo_assets.catalog import EVENTS
 from klaviyo_assets.catalog.columns import DELETED_AT
-from klaviyo_assets.load.foreign_objects import Ownership
+from klaviyo_assets.load.access.stored_metrics import stored_metric_names
 from klaviyo_assets.load.loader import Loader
-from klaviyo_assets.load.stored_metrics import stored_metric_names
+from klaviyo_assets.load.schema.foreign_objects import Ownership
 from klaviyo_assets.load.transaction_retry import retry_on_conflict
 from klaviyo_assets.state.coverage import CoverageRow, TimeWindow
 from klaviyo_assets.state.days import DAY, midnight

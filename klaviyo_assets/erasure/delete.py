@@ -12,8 +12,8 @@ from klaviyo_assets.catalog import Catalog
 from klaviyo_assets.erasure.mentions import Mentions
 from klaviyo_assets.erasure.resolve import SubjectResolver
 from klaviyo_assets.erasure.subject import DataSubject
-from klaviyo_assets.load.metric_views import MetricViews
-from klaviyo_assets.load.tables import Tables
+from klaviyo_assets.load.schema.tables import Tables
+from klaviyo_assets.load.views.metric_views import MetricViews
 from klaviyo_assets.marts.library import marts_schema
 from klaviyo_assets.marts.people import conditions_about
 from klaviyo_assets.privacy.hashing import Salt

@@ -17,8 +17,8 @@ from klaviyo_assets.erasure.delete import ErasedRows, Found
 from klaviyo_assets.erasure.subject import DataSubject
 from klaviyo_assets.erasure.unknown_tables import UnknownTables
 from klaviyo_assets.errors import SyncError
-from klaviyo_assets.load.reapply_rules import StoredRules
-from klaviyo_assets.load.tables import Tables
+from klaviyo_assets.load.rewrites.reapply_rules import StoredRules
+from klaviyo_assets.load.schema.tables import Tables
 from klaviyo_assets.load.transaction_retry import retry_on_conflict
 from klaviyo_assets.privacy.apply import FieldRuleSet
 from klaviyo_assets.privacy.hashing import Salt

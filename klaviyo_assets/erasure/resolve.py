@@ -13,8 +13,8 @@ from klaviyo_assets.catalog import PROFILES, Catalog, ResourceType
 from klaviyo_assets.catalog.columns import EXTRA
 from klaviyo_assets.erasure.subject import DataSubject
 from klaviyo_assets.errors import SyncError
-from klaviyo_assets.load.reapply_rules import StoredRules
-from klaviyo_assets.load.tables import Tables, rebuilt_name_of
+from klaviyo_assets.load.rewrites.reapply_rules import StoredRules
+from klaviyo_assets.load.schema.tables import Tables, rebuilt_name_of
 from klaviyo_assets.privacy.apply import AppliedRule, FieldRuleSet
 from klaviyo_assets.privacy.hashing import SALT_VARIABLE, Salt, ValueKind, normalized
 from klaviyo_assets.privacy.rules import Action

@@ -8,7 +8,7 @@ from duckdb import DuckDBPyConnection
 from klaviyo_assets.catalog import Catalog
 from klaviyo_assets.catalog.columns import ADDED_COLUMNS, SYNCED_AT
 from klaviyo_assets.errors import SyncError
-from klaviyo_assets.load.tables import rebuilt_name_of
+from klaviyo_assets.load.schema.tables import rebuilt_name_of
 from klaviyo_assets.state.bookkeeping_copy import BookkeepingCopy
 from klaviyo_assets.state.coverage_store import CoverageStore
 from klaviyo_assets.state.field_rule_log import FieldRuleLog

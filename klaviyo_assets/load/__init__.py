@@ -1,5 +1,6 @@
 """Loads staged rows into DuckDB tables, in short transactions.
 
-``loader`` is one sync's access to its tables, ``upsert`` has the SQL, ``tables`` the table definitions, ``divide`` splits loads that do not fit into
-memory, ``foreign_objects`` protects objects of other programs in the schema, ``reapply_rules`` applies changed field rules to stored rows.
+``loader`` is the access of one sync to its tables. It uses ``rows`` (written), ``deletions`` (marked), ``views`` (of metrics), ``rewrites``
+(of stored rows, for changed field rules), ``schema`` (the tables) and ``integrity`` (what happened to them between syncs). ``access`` reads for
+planning, ``children`` compares the children of parents, and ``parts`` divides work that does not fit into memory.
 """

@@ -11,27 +11,27 @@ from duckdb import DuckDBPyConnection
 
 from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.load.batch import Batch
-from klaviyo_assets.load.clock_repair import undo_future_dates
-from klaviyo_assets.load.deletions import Deletions, Key
-from klaviyo_assets.load.lost_rows import LostRows
-from klaviyo_assets.load.metric_views import MetricViews
-from klaviyo_assets.load.null_rate_recorder import NullRateRecorder
-from klaviyo_assets.load.parents_ending import ParentsEnding
-from klaviyo_assets.load.period_recorder import PeriodRecorder
-from klaviyo_assets.load.reapply_rules import StoredRules
-from klaviyo_assets.load.rebuild import Rebuild
-from klaviyo_assets.load.recompute import Recompute
-from klaviyo_assets.load.report_ending import ReportEnding
-from klaviyo_assets.load.report_window import ReportWindow
-from klaviyo_assets.load.rewriting import Rewriting
-from klaviyo_assets.load.row_counts import RowCounts
-from klaviyo_assets.load.row_ranges import RowRange
-from klaviyo_assets.load.rule_change import RuleChange
-from klaviyo_assets.load.staged_properties import StagedProperties
-from klaviyo_assets.load.table_changes import fail_if_changed
-from klaviyo_assets.load.tables import DELETED_AT, Tables
+from klaviyo_assets.load.deletions.deletions import Deletions, Key
+from klaviyo_assets.load.deletions.parents_ending import ParentsEnding
+from klaviyo_assets.load.deletions.report_ending import ReportEnding
+from klaviyo_assets.load.deletions.report_window import ReportWindow
+from klaviyo_assets.load.integrity.clock_repair import undo_future_dates
+from klaviyo_assets.load.integrity.lost_rows import LostRows
+from klaviyo_assets.load.integrity.table_changes import fail_if_changed
+from klaviyo_assets.load.parts.row_ranges import RowRange
+from klaviyo_assets.load.rewrites.reapply_rules import StoredRules
+from klaviyo_assets.load.rewrites.recompute import Recompute
+from klaviyo_assets.load.rewrites.rewriting import Rewriting
+from klaviyo_assets.load.rewrites.rule_change import RuleChange
+from klaviyo_assets.load.rows.null_rate_recorder import NullRateRecorder
+from klaviyo_assets.load.rows.period_recorder import PeriodRecorder
+from klaviyo_assets.load.rows.rebuild import Rebuild
+from klaviyo_assets.load.rows.row_counts import RowCounts
+from klaviyo_assets.load.rows.upsert import Upsert
+from klaviyo_assets.load.schema.tables import DELETED_AT, Tables
 from klaviyo_assets.load.transaction_retry import retry_on_conflict
-from klaviyo_assets.load.upsert import Upsert
+from klaviyo_assets.load.views.metric_views import MetricViews
+from klaviyo_assets.load.views.staged_properties import StagedProperties
 from klaviyo_assets.privacy.apply import FieldRuleSet
 from klaviyo_assets.state.account import AccountPin
 from klaviyo_assets.state.bookkeeping_copy import BookkeepingCopy

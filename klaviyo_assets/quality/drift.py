@@ -12,7 +12,7 @@ from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.decode import EXTRA, ODD_TEXT, RELATIONSHIP
 from klaviyo_assets.decode.polars_schema import RECORD
 from klaviyo_assets.load.predicates import extra_path, is_present
-from klaviyo_assets.load.tables import DELETED_AT
+from klaviyo_assets.load.schema.tables import DELETED_AT
 from klaviyo_assets.warehouse.sql import key_text, literal, quoted
 
 _MAX_EXAMPLE_LENGTH = 200

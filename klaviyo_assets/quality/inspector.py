@@ -11,8 +11,8 @@ from duckdb import DuckDBPyConnection
 from klaviyo_assets._internal.sanitize import markdown
 from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.decode import EXTRA, SYNCED_AT
-from klaviyo_assets.load.incomplete_rows import count_incomplete
-from klaviyo_assets.load.tables import DELETED_AT, Tables
+from klaviyo_assets.load.access.incomplete_rows import count_incomplete
+from klaviyo_assets.load.schema.tables import DELETED_AT, Tables
 from klaviyo_assets.privacy.columns_with_rules import columns_with_rules
 from klaviyo_assets.quality.drift import Drift, DriftFinder
 from klaviyo_assets.quality.null_rates import null_rate_drifts

@@ -7,9 +7,9 @@ from duckdb import DuckDBPyConnection
 from klaviyo_assets._internal.instants import from_microseconds
 from klaviyo_assets.catalog.columns import Column
 from klaviyo_assets.decode import SYNCED_AT
-from klaviyo_assets.load.null_rate_recorder import USUAL
 from klaviyo_assets.load.predicates import is_present
-from klaviyo_assets.load.tables import DELETED_AT, Tables
+from klaviyo_assets.load.rows.null_rate_recorder import USUAL
+from klaviyo_assets.load.schema.tables import DELETED_AT, Tables
 from klaviyo_assets.quality.drift import Drift, DriftKind
 from klaviyo_assets.state.null_rate_log import NullRate, NullRateLog
 from klaviyo_assets.warehouse.sql import key_text
@@ -19,7 +19,7 @@ _ROWS_IN_A_ROW = 30
 
 
 def null_rate_drifts(connection: DuckDBPyConnection, tables: Tables, with_rules: frozenset[str] = frozenset()) -> Iterator[Drift]:
-    """Yield the columns that no longer get values, as recorded by :mod:`klaviyo_assets.load.null_rate_recorder`.
+    """Yield the columns that no longer get values, as recorded by :mod:`klaviyo_assets.load.rows.null_rate_recorder`.
 
     Args:
         connection: The database.

@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime
 from duckdb import DuckDBPyConnection
 
 from klaviyo_assets.catalog.resource_type import ResourceType
-from klaviyo_assets.load.tables import DELETED_AT
+from klaviyo_assets.load.schema.tables import DELETED_AT
 from klaviyo_assets.state.coverage import TimeWindow
 from klaviyo_assets.state.coverage_store import CoverageStore
 from klaviyo_assets.state.periods import SECONDS_OF_A_QUARTER, Periods

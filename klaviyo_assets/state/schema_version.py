@@ -1,7 +1,7 @@
 """The table ``_layout``: the version of the tables' layout. Older schemas are migrated, newer ones are rejected.
 
-The version is raised only for changes that :meth:`klaviyo_assets.load.tables.Tables.prepare` cannot make by adding columns and converting types; see
-:mod:`klaviyo_assets.state.layout_migration`.
+The version is raised only for changes that :meth:`klaviyo_assets.load.schema.tables.Tables.prepare` cannot make by adding columns and converting
+types; see :mod:`klaviyo_assets.state.layout_migration`.
 """
 
 from typing import ClassVar

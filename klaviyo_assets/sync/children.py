@@ -15,9 +15,9 @@ from klaviyo_assets.extract.slices import shorten_names
 from klaviyo_assets.extract.strategies.parent_windows import complete_slice, newest_slice
 from klaviyo_assets.extract.strategies.proof import to_count
 from klaviyo_assets.extract.strategies.strategy import PlanContext
-from klaviyo_assets.load.child_access import ChildAccess
-from klaviyo_assets.load.child_rows import CompleteRead, ParentCount, proofs
-from klaviyo_assets.load.parents_ending import ParentsEnding
+from klaviyo_assets.load.access.child_access import ChildAccess
+from klaviyo_assets.load.children.child_rows import CompleteRead, ParentCount, proofs
+from klaviyo_assets.load.deletions.parents_ending import ParentsEnding
 from klaviyo_assets.state.parent_facts import ParentFacts
 from klaviyo_assets.sync.callbacks import FetchSlices
 from klaviyo_assets.sync.context import SyncContext

@@ -14,13 +14,13 @@ from klaviyo_assets.extract.report_facts import ReportFacts
 from klaviyo_assets.extract.slices import AnySlice, ReportSlice
 from klaviyo_assets.extract.strategies.strategy import LAG, Completion
 from klaviyo_assets.extract.sync_options import check_range
+from klaviyo_assets.load.access.row_access import RowAccess
 from klaviyo_assets.load.batch import Batch
-from klaviyo_assets.load.deletions import Key
-from klaviyo_assets.load.divide import load_and_finish, load_divided
-from klaviyo_assets.load.parents_ending import ParentsEnding
-from klaviyo_assets.load.report_ending import ReportEnding
-from klaviyo_assets.load.report_window import ReportWindow
-from klaviyo_assets.load.row_access import RowAccess
+from klaviyo_assets.load.deletions.deletions import Key
+from klaviyo_assets.load.deletions.parents_ending import ParentsEnding
+from klaviyo_assets.load.deletions.report_ending import ReportEnding
+from klaviyo_assets.load.deletions.report_window import ReportWindow
+from klaviyo_assets.load.parts.divide import load_and_finish, load_divided
 from klaviyo_assets.staging.staging import Staging
 from klaviyo_assets.state.coverage import CoverageRow, TimeWindow
 from klaviyo_assets.state.requested_rereads import Reread

@@ -15,11 +15,11 @@ from klaviyo_assets.extract.slices import AnySlice, ParentGroupSlice
 from klaviyo_assets.extract.strategies.grouped_parents import due_parents, read_before, slices_of
 from klaviyo_assets.extract.strategies.strategy import LAG, PlanContext
 from klaviyo_assets.extract.sync_options import SyncMode
-from klaviyo_assets.load.child_access import ChildAccess
-from klaviyo_assets.load.child_rows import proofs
-from klaviyo_assets.load.deletions import Key
-from klaviyo_assets.load.group_rows import GroupRead
-from klaviyo_assets.load.parents_ending import ParentsEnding
+from klaviyo_assets.load.access.child_access import ChildAccess
+from klaviyo_assets.load.children.child_rows import proofs
+from klaviyo_assets.load.children.group_rows import GroupRead
+from klaviyo_assets.load.deletions.deletions import Key
+from klaviyo_assets.load.deletions.parents_ending import ParentsEnding
 from klaviyo_assets.state.child_parts import ChildPart
 from klaviyo_assets.state.coverage import CoverageRow
 from klaviyo_assets.sync.callbacks import FetchSlices, LoadPages

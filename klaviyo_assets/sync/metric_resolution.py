@@ -6,7 +6,7 @@ from klaviyo_assets._internal.threads import in_thread
 from klaviyo_assets.api.client import KlaviyoClient
 from klaviyo_assets.extract.metric_names import metric_names
 from klaviyo_assets.extract.metric_selection import MetricRules, MetricSelection, left_out
-from klaviyo_assets.load.stored_metrics import stored_metric_names
+from klaviyo_assets.load.access.stored_metrics import stored_metric_names
 from klaviyo_assets.state.coverage import CoverageRow
 from klaviyo_assets.sync.context import SyncContext
 from klaviyo_assets.warehouse.interface import Warehouse

@@ -7,8 +7,8 @@ from klaviyo_assets.api.klaviyo_errors import ConnectionFailed, KlaviyoError
 from klaviyo_assets.extract.fetch_state import FetchState
 from klaviyo_assets.extract.lookup import look_up_one_by_one
 from klaviyo_assets.extract.strategies.strategy import Completion
-from klaviyo_assets.load.incomplete_access import IncompleteAccess, IncompleteRows
-from klaviyo_assets.load.incomplete_rows import MAX_INCOMPLETE
+from klaviyo_assets.load.access.incomplete_access import IncompleteAccess, IncompleteRows
+from klaviyo_assets.load.access.incomplete_rows import MAX_INCOMPLETE
 from klaviyo_assets.staging.staging import Staging
 from klaviyo_assets.state.tombstones import id_hash
 from klaviyo_assets.sync.context import SyncContext

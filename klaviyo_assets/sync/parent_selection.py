@@ -6,7 +6,7 @@ from klaviyo_assets._internal.near_names import did_you_mean
 from klaviyo_assets._internal.threads import in_thread
 from klaviyo_assets.catalog import CATALOG
 from klaviyo_assets.catalog.resource_type import ResourceType
-from klaviyo_assets.load.child_access import ChildAccess
+from klaviyo_assets.load.access.child_access import ChildAccess
 from klaviyo_assets.sync.context import SyncContext
 
 

@@ -33,10 +33,10 @@ from klaviyo_assets.extract.included_reader import IncludedReader
 from klaviyo_assets.extract.slices import AnySlice
 from klaviyo_assets.extract.strategies.strategy import Completion
 from klaviyo_assets.load.batch import Batch
-from klaviyo_assets.load.divide import load_divided
-from klaviyo_assets.load.metric_views import views_are_possible
-from klaviyo_assets.load.parents_ending import ParentsEnding
-from klaviyo_assets.load.upsert import content_columns
+from klaviyo_assets.load.deletions.parents_ending import ParentsEnding
+from klaviyo_assets.load.parts.divide import load_divided
+from klaviyo_assets.load.rows.upsert import content_columns
+from klaviyo_assets.load.views.metric_views import views_are_possible
 from klaviyo_assets.staging.manifest import Manifest, new_manifest
 from klaviyo_assets.staging.seen_keys import keep_columns
 from klaviyo_assets.staging.staging import Staging

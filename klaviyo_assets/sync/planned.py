@@ -6,7 +6,7 @@ from datetime import datetime
 
 from klaviyo_assets.extract.slices import AnySlice
 from klaviyo_assets.extract.strategies.strategy import PlanContext
-from klaviyo_assets.load.child_rows import ParentCount
+from klaviyo_assets.load.children.child_rows import ParentCount
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,8 @@ from klaviyo_assets.extract.lookup import oldest_record
 from klaviyo_assets.extract.plan import parts_of, plan
 from klaviyo_assets.extract.slices import shorten_names
 from klaviyo_assets.extract.strategies.strategy import PlanContext
-from klaviyo_assets.load.parent_table import ParentTable
-from klaviyo_assets.load.row_access import RowAccess
+from klaviyo_assets.load.access.row_access import RowAccess
+from klaviyo_assets.load.children.parent_table import ParentTable
 from klaviyo_assets.state.coverage import CoverageRow
 from klaviyo_assets.sync.children import parent_facts, requested_counts
 from klaviyo_assets.sync.context import SyncContext

@@ -8,9 +8,9 @@ from pathlib import Path
 import duckdb
 
 from klaviyo_assets.extract.chain_position import UnfinishedChain
-from klaviyo_assets.load.divide import load_divided
+from klaviyo_assets.load.access.row_access import RowAccess
 from klaviyo_assets.load.loader import Loader
-from klaviyo_assets.load.row_access import RowAccess
+from klaviyo_assets.load.parts.divide import load_divided
 from klaviyo_assets.staging.manifest import Manifest
 from klaviyo_assets.staging.staging import leftovers
 from klaviyo_assets.staging.writer import MAX_ROWS_PER_LOAD

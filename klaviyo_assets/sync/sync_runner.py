@@ -28,9 +28,9 @@ from klaviyo_assets.extract.error_position import locating_decode_errors
 from klaviyo_assets.extract.feed import Feed
 from klaviyo_assets.extract.strategies.strategy import LAG
 from klaviyo_assets.extract.sync_options import SyncMode, SyncOptions, check_range, fingerprint
+from klaviyo_assets.load.access.row_access import RowAccess
 from klaviyo_assets.load.loader import Loader
-from klaviyo_assets.load.row_access import RowAccess
-from klaviyo_assets.load.upsert import content_columns
+from klaviyo_assets.load.rows.upsert import content_columns
 from klaviyo_assets.privacy.apply import FieldRuleSet
 from klaviyo_assets.publish.refresh import rewrite_outdated
 from klaviyo_assets.state.coverage import BEGINNING, TimeWindow, without

@@ -16,7 +16,7 @@ from klaviyo_assets.catalog.columns import ColumnType
 from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.decode import EXTRA, PageDecoder
 from klaviyo_assets.decode.timestamps import parse_instant
-from klaviyo_assets.load.tables import Tables
+from klaviyo_assets.load.schema.tables import Tables
 from klaviyo_assets.quality.drift import DriftFinder, DriftKind
 from klaviyo_assets.warehouse import LocalFile
 from klaviyo_assets_tests.accounts import COLLECTIONS

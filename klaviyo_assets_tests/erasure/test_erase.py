@@ -26,7 +26,7 @@ from klaviyo_assets.state.tombstones import id_hash, without_erased
 from klaviyo_assets.warehouse import LocalFile
 from klaviyo_assets_tests.accounts import query, sync, table, truth
 from klaviyo_assets_tests.filled_once import fill_once
-from klaviyo_assets_tests.load.test_reapply_rules import SALT, sync_with_rules
+from klaviyo_assets_tests.load.rewrites.test_reapply_rules import SALT, sync_with_rules
 
 pytestmark = pytest.mark.long
 

@@ -24,7 +24,7 @@ from klaviyo_assets.warehouse import LocalFile, Warehouse
 from klaviyo_assets_tests.accounts import local_file, query, sync
 from klaviyo_assets_tests.erasure.test_erase import erase, figures
 from klaviyo_assets_tests.load.loads import NOON, Loads
-from klaviyo_assets_tests.load.test_reapply_rules import SALT
+from klaviyo_assets_tests.load.rewrites.test_reapply_rules import SALT
 from klaviyo_assets_tests.outside_types import CATALOG as WIDER
 from klaviyo_assets_tests.outside_types import NAME, SEGMENT_PEOPLE, VOUCHER_CODES, VOUCHERS
 from klaviyo_assets_tests.warehouse.attached import AttachedDatabase

@@ -15,7 +15,7 @@ from typing import Any
 
 from klaviyo_assets.extract.sync_options import SyncMode, SyncOptions
 from klaviyo_assets.load.loader import Loader
-from klaviyo_assets.load.tables import Tables
+from klaviyo_assets.load.schema.tables import Tables
 from klaviyo_assets.staging import staging, writer
 from klaviyo_assets.staging.staging import Staging
 from klaviyo_assets_tests.accounts import in_small_pages, local_file, started_elsewhere, sync

@@ -25,7 +25,7 @@ from klaviyo_assets.warehouse import Warehouse
 from klaviyo_assets_tests.accounts import local_file, query
 from klaviyo_assets_tests.erasure.test_erase_outside_types import VOTES, vote
 from klaviyo_assets_tests.load.loads import Loads
-from klaviyo_assets_tests.load.test_reapply_rules import SALT
+from klaviyo_assets_tests.load.rewrites.test_reapply_rules import SALT
 from klaviyo_assets_tests.outside_types import CATALOG as WIDER
 from klaviyo_assets_tests.outside_types import NAME
 from klaviyo_assets_tests.warehouse.attached import AttachedDatabase

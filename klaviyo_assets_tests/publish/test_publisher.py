@@ -23,7 +23,7 @@ from klaviyo_assets.warehouse import LocalFile
 from klaviyo_assets.warehouse.interface import WarehouseError
 from klaviyo_assets_tests.accounts import query, sync
 from klaviyo_assets_tests.filled_once import fill_once
-from klaviyo_assets_tests.load.test_reapply_rules import sync_with_rules
+from klaviyo_assets_tests.load.rewrites.test_reapply_rules import sync_with_rules
 
 pytestmark = pytest.mark.duckdb
 
@@ -211,7 +211,7 @@ def test_a_changed_field_rule_reaches_the_copies(new_account: Callable[..., Sand
 def test_a_full_sync_that_was_interrupted_leaves_no_table_in_the_copy(
     filled: LocalFile, account: SandboxProcess, target: PublishTarget, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("klaviyo_assets.load.rebuild.Rebuild.replace_rows", lambda *_: pytest.fail("interrupted"))
+    monkeypatch.setattr("klaviyo_assets.load.rows.rebuild.Rebuild.replace_rows", lambda *_: pytest.fail("interrupted"))
     with pytest.raises(pytest.fail.Exception):
         sync("events", account, filled, SyncOptions(mode=SyncMode.full))
     Publisher(filled, target).publish()

@@ -15,13 +15,13 @@ from klaviyo_assets.catalog import CATALOG
 from klaviyo_assets.decode.malformed import UnreadablePage, repair_surrogates, repaired
 from klaviyo_assets.extract.error_position import locating_decode_errors
 from klaviyo_assets.load.loader import Loader
-from klaviyo_assets.load.tables import Tables
+from klaviyo_assets.load.schema.tables import Tables
 from klaviyo_assets.quality.drift import Drift, DriftKind
 from klaviyo_assets.quality.inspector import inspecting
 from klaviyo_assets.sandbox.process import SandboxProcess
 from klaviyo_assets.warehouse import LocalFile
 from klaviyo_assets_tests.accounts import query, sync, table, truth, without_meta
-from klaviyo_assets_tests.load.test_reapply_rules import sync_with_rules
+from klaviyo_assets_tests.load.rewrites.test_reapply_rules import sync_with_rules
 
 NewAccount = Callable[..., SandboxProcess]
 

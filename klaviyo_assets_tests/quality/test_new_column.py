@@ -11,7 +11,7 @@ from klaviyo_assets.catalog import CATALOG
 from klaviyo_assets.catalog.columns import WITHIN, ColumnType
 from klaviyo_assets.extract.sync_options import SyncOptions
 from klaviyo_assets.load.loader import Loader
-from klaviyo_assets.load.tables import Tables
+from klaviyo_assets.load.schema.tables import Tables
 from klaviyo_assets.sandbox.process import SandboxProcess
 from klaviyo_assets.warehouse import LocalFile
 from klaviyo_assets_tests.accounts import query, sync, table, truth

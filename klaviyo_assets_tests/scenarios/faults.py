@@ -20,11 +20,12 @@ from klaviyo_assets.extract.strategies.incremental import IncrementalStrategy
 from klaviyo_assets.extract.strategies.parent_windows import ParentWindowsStrategy
 from klaviyo_assets.extract.strategies.per_parent import PerParentStrategy
 from klaviyo_assets.extract.strategies.report import ReportStrategy
-from klaviyo_assets.load import child_rows, upsert
-from klaviyo_assets.load.deletions import Deletions
+from klaviyo_assets.load.children import child_rows
+from klaviyo_assets.load.deletions.deletions import Deletions
 from klaviyo_assets.load.loader import Loader
-from klaviyo_assets.load.rebuild import Rebuild
-from klaviyo_assets.load.upsert import Upsert
+from klaviyo_assets.load.rows import upsert
+from klaviyo_assets.load.rows.rebuild import Rebuild
+from klaviyo_assets.load.rows.upsert import Upsert
 from klaviyo_assets.staging.manifest import Manifest
 from klaviyo_assets.state import coverage
 from klaviyo_assets.sync import children, completion, metric_resolution, pipeline

@@ -31,7 +31,7 @@ from klaviyo_assets.warehouse import LocalFile
 from klaviyo_assets_tests.accounts import local_file, query, sync
 from klaviyo_assets_tests.faults.killed import killing_at
 from klaviyo_assets_tests.faults.test_older_files import account
-from klaviyo_assets_tests.load.test_reapply_rules import sync_with_rules
+from klaviyo_assets_tests.load.rewrites.test_reapply_rules import sync_with_rules
 
 pytestmark = [pytest.mark.duckdb, pytest.mark.long]
 
@@ -137,7 +137,7 @@ def test_only_the_pending_day_of_the_coverage_is_read_again(older: LocalFile, sa
 
 def test_erased_people_stay_erased_and_rules_stay_applied(older: LocalFile, sandbox: SandboxProcess, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KLAVIYO_FIELD_SALT", SALT)
-    monkeypatch.setattr("klaviyo_assets_tests.load.test_reapply_rules.ALL_SCOPES_KEY", sandbox.keys.all_scopes)
+    monkeypatch.setattr("klaviyo_assets_tests.load.rewrites.test_reapply_rules.ALL_SCOPES_KEY", sandbox.keys.all_scopes)
     report = sync_with_rules("profiles", sandbox, older, RULES)
 
     assert not any("field rule" in note for note in report.notes), report.notes

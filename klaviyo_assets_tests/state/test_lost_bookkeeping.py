@@ -14,7 +14,7 @@ from klaviyo_assets.state.tombstones import id_hash
 from klaviyo_assets.warehouse import LocalFile
 from klaviyo_assets_tests.accounts import query, small, sync, table, truth
 from klaviyo_assets_tests.erasure.test_erase import erase
-from klaviyo_assets_tests.load.test_reapply_rules import SALT, sync_with_rules
+from klaviyo_assets_tests.load.rewrites.test_reapply_rules import SALT, sync_with_rules
 
 pytestmark = pytest.mark.long
 

@@ -17,7 +17,7 @@ from klaviyo_assets.sandbox.process import SandboxProcess
 from klaviyo_assets.warehouse import LocalFile
 from klaviyo_assets_tests.accounts import query, sync, table, truth
 from klaviyo_assets_tests.contract.digest import DIGEST
-from klaviyo_assets_tests.load.test_reapply_rules import SALT, sync_with_rules
+from klaviyo_assets_tests.load.rewrites.test_reapply_rules import SALT, sync_with_rules
 
 PROFILES = CATALOG["profiles"]
 DERIVED = [column.name for column in PROFILES.columns if column.path[0] == WITHIN]

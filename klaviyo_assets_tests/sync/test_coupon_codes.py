@@ -18,7 +18,7 @@ from klaviyo_assets.erasure.erase import DataSubject, Erasure
 from klaviyo_assets.extract import dividing
 from klaviyo_assets.extract.strategies import grouped_parents
 from klaviyo_assets.extract.sync_options import SyncMode, SyncOptions
-from klaviyo_assets.load import group_rows
+from klaviyo_assets.load.children import group_rows
 from klaviyo_assets.sandbox.process import SandboxProcess
 from klaviyo_assets.sync.sync_report import SyncReport
 from klaviyo_assets.warehouse import LocalFile

@@ -13,8 +13,8 @@ from dagster_duckdb import DuckDBResource
 from klaviyo_assets.catalog import EVENTS
 from klaviyo_assets.decode import PageDecoder
 from klaviyo_assets.load.batch import Batch
-from klaviyo_assets.load.divide import load_divided, ran_out_of_memory
 from klaviyo_assets.load.loader import Loader
+from klaviyo_assets.load.parts.divide import load_divided, ran_out_of_memory
 from klaviyo_assets.staging.manifest import new_manifest
 from klaviyo_assets.staging.staging import Staging
 from klaviyo_assets.state.sync_log import SyncLogEntry

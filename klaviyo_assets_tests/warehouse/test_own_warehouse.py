@@ -15,7 +15,7 @@ from klaviyo_assets.catalog.columns import ColumnType
 from klaviyo_assets.erasure.erase import DataSubject, Erasure
 from klaviyo_assets.extract.sync_options import SyncMode, SyncOptions
 from klaviyo_assets.load.loader import Loader
-from klaviyo_assets.load.tables import Tables
+from klaviyo_assets.load.schema.tables import Tables
 from klaviyo_assets.privacy.apply import rule_sets_for
 from klaviyo_assets.quality.inspector import inspecting
 from klaviyo_assets.sandbox.keys import ALL_SCOPES_KEY
@@ -24,7 +24,7 @@ from klaviyo_assets.warehouse.factory import warehouse_from
 from klaviyo_assets.warehouse.interface import Capabilities, Warehouse
 from klaviyo_assets_tests.accounts import query, sync, table, truth
 from klaviyo_assets_tests.load.loads import Loads
-from klaviyo_assets_tests.load.test_reapply_rules import sync_with_rules
+from klaviyo_assets_tests.load.rewrites.test_reapply_rules import sync_with_rules
 from klaviyo_assets_tests.warehouse.attached import AttachedDatabase
 
 pytestmark = pytest.mark.long

@@ -9,9 +9,9 @@ from msgspec import Raw
 
 from klaviyo_assets.catalog.columns import Column
 from klaviyo_assets.decode import EXTRA
+from klaviyo_assets.load.parts.row_places import RowPlaces
+from klaviyo_assets.load.parts.row_ranges import row_ranges
 from klaviyo_assets.load.predicates import extra_path
-from klaviyo_assets.load.row_places import RowPlaces
-from klaviyo_assets.load.row_ranges import row_ranges
 from klaviyo_assets.warehouse.sql import quoted
 
 

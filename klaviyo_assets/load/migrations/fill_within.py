@@ -7,8 +7,8 @@ from duckdb import DuckDBPyConnection
 from klaviyo_assets.catalog.columns import WITHIN
 from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.decode.within import readers_within, with_values_within
-from klaviyo_assets.load.row_places import RowPlaces
-from klaviyo_assets.load.row_ranges import row_ranges
+from klaviyo_assets.load.parts.row_places import RowPlaces
+from klaviyo_assets.load.parts.row_ranges import row_ranges
 from klaviyo_assets.warehouse.sql import quoted
 
 

@@ -10,8 +10,8 @@ from msgspec import Raw
 from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.decode import EXTRA, ODD_TEXT, RELATIONSHIP, PageDecoder
 from klaviyo_assets.decode.polars_schema import ATTRIBUTE, RECORD
-from klaviyo_assets.load.row_places import RowPlaces
-from klaviyo_assets.load.row_ranges import RowRange, row_ranges
+from klaviyo_assets.load.parts.row_places import RowPlaces
+from klaviyo_assets.load.parts.row_ranges import RowRange, row_ranges
 from klaviyo_assets.warehouse.sql import key_text, quoted
 
 

@@ -1,0 +1,1 @@
+"""The stored children of each parent, for child types."""

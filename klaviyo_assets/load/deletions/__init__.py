@@ -1,0 +1,1 @@
+"""Marks rows as deleted that complete reads did not return."""

@@ -1,0 +1,1 @@
+"""Divides work on tables and batches into parts that fit into memory."""

@@ -1,0 +1,1 @@
+"""One view per metric, with the properties of its events as columns."""

@@ -8,6 +8,7 @@ from datetime import date, datetime
 
 import msgspec
 
+from klaviyo_assets.sandbox.campaign_message_names import campaign_message_name
 from klaviyo_assets.sandbox.report_numbers import form_counts, message_counts, number, segment_counts, sent_on
 from klaviyo_assets.sandbox.report_request import DAY, Counts, Request, Row
 
@@ -40,7 +41,7 @@ def _campaigns(request: Request) -> Iterator[_DayRow]:
     """Yield the messages that were sent in the time frame; a campaign counts on the day on which it was sent."""
     for record in request.store.with_deleted("campaigns"):
         attributes = record.attributes()
-        status, name = (msgspec.json.decode(attributes[one], type=str) for one in ("status", "name"))
+        status = msgspec.json.decode(attributes["status"], type=str)
         sent_at = msgspec.json.decode(attributes["send_time"], type=datetime | None)
         if status != "Sent" or sent_at is None or sent_at > request.now:
             continue
@@ -54,7 +55,7 @@ def _campaigns(request: Request) -> Iterator[_DayRow]:
                 groupings = {
                     "campaign_id": record.id,
                     "campaign_message_id": message,
-                    "campaign_message_name": name,
+                    "campaign_message_name": campaign_message_name(request.store, record, message),
                     "send_channel": channel,
                     "variation": variation,
                     "variation_name": variation and f"Variation {variation[-1]}",

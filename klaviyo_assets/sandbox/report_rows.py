@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from klaviyo_assets.sandbox.campaign_message_names import campaign_message_name
 from klaviyo_assets.sandbox.generate.metric_names import Role
 from klaviyo_assets.sandbox.instants import from_micros
 from klaviyo_assets.sandbox.ledger import Fact, ledger_of
@@ -40,7 +41,7 @@ def _campaigns(request: Request) -> Iterator[Row]:
                 groupings = {
                     "campaign_id": record.id,
                     "campaign_message_id": message,
-                    "campaign_message_name": _name(record),
+                    "campaign_message_name": campaign_message_name(request.store, record, message),
                     "send_channel": _CHANNELS.get(counts.channel, counts.channel),
                     "variation": None,
                     "variation_name": None,

@@ -31,8 +31,8 @@ def shop() -> State:
     return begin(SandboxOptions(base=BASE, events=4_000, profiles=300, campaigns=40, flows=10, lists=4, segments=3, metrics=32, reviews=5, others=6))
 
 
-def reported(shop: State, name: str, first: str, last: str) -> Rows:
-    """Return the statistics of a report by the ids that it groups by."""
+def results(shop: State, name: str, first: str, last: str) -> list[dict[str, dict[str, Any]]]:
+    """Return the groupings and the statistics of a report's rows."""
     entry = CATALOG[name]
     facts = entry.replication.report
     assert facts is not None
@@ -44,9 +44,16 @@ def reported(shop: State, name: str, first: str, last: str) -> Rows:
     if name.endswith("daily"):
         attributes["interval"] = "daily"
     body = json.dumps({"data": {"type": entry.jsonapi_type, "attributes": attributes}}).encode()
-    document = json.loads(report(shop.account.store, entry, body, "http://sandbox", {}, shop.account.settle()))
-    ids = [one for one in groupings_of(entry) if one.endswith("_id")] + (["variation"] if facts.by_conversion_metric else [])
-    return {tuple(row["groupings"][one] for one in ids): row["statistics"] for row in document["data"]["attributes"]["results"]}
+    made_up = shop.options.made_up_reports
+    document = json.loads(report(shop.account.store, entry, body, "http://sandbox", {}, shop.account.settle(), made_up=made_up))
+    found: list[dict[str, dict[str, Any]]] = document["data"]["attributes"]["results"]
+    return found
+
+
+def reported(shop: State, name: str, first: str, last: str) -> Rows:
+    """Return the statistics of a report by the ids that it groups by."""
+    ids = [one for one in groupings_of(CATALOG[name]) if one.endswith("_id") or one == "variation"]
+    return {tuple(row["groupings"][one] for one in ids): row["statistics"] for row in results(shop, name, first, last)}
 
 
 def test_campaign_reports_equal_the_truth_by_the_day_of_the_send(shop: State) -> None:
@@ -68,6 +75,33 @@ def test_campaign_reports_equal_the_truth_by_the_day_of_the_send(shop: State) ->
             }
             assert rows[key]["open_rate"] == pytest.approx(truth["opens_unique"] / max(1, truth["delivered"]), abs=1e-6)
     assert compared > 5
+
+
+def message_names(shop: State) -> dict[str, str]:
+    """Return the names of messages in the campaign report of the last year."""
+    rows = results(shop, "campaign_report", "2025-07-21", "2026-07-20")
+    return {row["groupings"]["campaign_message_id"]: row["groupings"]["campaign_message_name"] for row in rows}
+
+
+@pytest.mark.parametrize("made_up", [False, True])
+def test_campaign_reports_show_the_present_names_of_messages(made_up: bool) -> None:
+    shop = begin(
+        SandboxOptions(base=BASE, events=1_000, profiles=80, campaigns=40, flows=2, metrics=32, reviews=0, others=2, made_up_reports=made_up)
+    )
+    account, before = shop.account, message_names(shop)
+    messages = {id: account.find("campaign_messages", id) for id in before}
+    definitions = {id: json.loads(record.raw)["attributes"]["definition"] for id, record in messages.items()}
+    campaigns = {id: str(record.values["host_id"]) for id, record in messages.items()}
+    emails, others = ([id for id, one in definitions.items() if (one["channel"] == "email") is is_email] for is_email in (True, False))
+    assert {id: before[id] for id in emails} == {id: definitions[id]["label"] for id in emails}
+    assert {id: before[id] for id in others} == {id: json.loads(account.find("campaigns", campaigns[id]).raw)["attributes"]["name"] for id in others}
+
+    account.rename_message("campaign_messages", emails[0], "Another name", account.settle())
+    account.update("campaigns", campaigns[emails[1]], {"name": "Another campaign"}, account.settle())
+    account.update("campaigns", campaigns[others[0]], {"name": "Another text"}, account.settle())
+    account.delete("campaigns", campaigns[emails[0]])
+
+    assert message_names(shop) == {**before, emails[0]: "Another name", others[0]: "Another text"}
 
 
 def test_the_truth_equals_a_count_of_the_events_as_they_are_sent(shop: State) -> None:

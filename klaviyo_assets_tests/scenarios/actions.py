@@ -24,6 +24,7 @@ from klaviyo_assets_tests.scenarios.scenario import (
     OfHost,
     OfNamed,
     OfProfile,
+    Rename,
     Reorder,
     Suppress,
     Tag,
@@ -91,6 +92,12 @@ class ActionRunner:
             case OfHost(action) if self._host is not None:
                 label = self._host.run(action, self.world.records(self._host.entry.name))
                 return f"host: {label}" if label else None
+            case Rename(which):
+                messages = sorted(self.world.records("campaign_messages"))
+                if not messages:
+                    return None
+                self.world.change("rename", type="campaign_messages", id=messages[which % len(messages)], name=f"edited {self._next()}")
+                return "message of a campaign renamed"
             case Reorder(which):
                 flows = sorted(self.world.records("flows"))
                 if not flows:

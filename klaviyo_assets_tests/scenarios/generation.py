@@ -28,6 +28,7 @@ from klaviyo_assets_tests.scenarios.scenario import (
     OfNamed,
     OfParent,
     OfProfile,
+    Rename,
     Reorder,
     Scenario,
     Step,
@@ -102,8 +103,9 @@ def _actions(name: str) -> st.SearchStrategy[Action]:
     """Return a strategy for the actions that a type allows between two syncs."""
     entry = CATALOG[name]
     match name:
-        case _ if entry.access_shown_by is not None:
-            return st.one_of(_waits, st.builds(Wait, st.sampled_from((DAY, 2 * DAY, 40 * DAY))), _changes, _deletes, st.builds(Add))
+        case _ if (subject := entry.access_shown_by) is not None:
+            renames = [st.builds(Rename, _which)] if subject.name == "campaigns" else []
+            return st.one_of(_waits, st.builds(Wait, st.sampled_from((DAY, 2 * DAY, 40 * DAY))), _changes, _deletes, st.builds(Add), *renames)
         case "events":
             return st.one_of(_events, _waits, _several_events, _attributions, _changes, _deletes, _merges, _several_events, _attributions)
         case "profiles":

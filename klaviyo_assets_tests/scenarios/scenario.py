@@ -166,6 +166,17 @@ class OfHost:
 
 
 @dataclass(frozen=True)
+class Rename:
+    """A message of a campaign gets another name, which reports of the campaign show.
+
+    Attributes:
+        which: Index of the message.
+    """
+
+    which: int
+
+
+@dataclass(frozen=True)
 class Reorder:
     """The actions of a flow change their order.
 
@@ -203,7 +214,23 @@ class Interruption:
 
 
 Action = (
-    Wait | Event | Add | Change | Attribution | Suppress | Archive | Delete | Merge | Join | OfProfile | OfNamed | OfParent | OfHost | Reorder | Tag
+    Wait
+    | Event
+    | Add
+    | Change
+    | Attribution
+    | Suppress
+    | Archive
+    | Delete
+    | Merge
+    | Join
+    | OfProfile
+    | OfNamed
+    | OfParent
+    | OfHost
+    | Rename
+    | Reorder
+    | Tag
 )
 
 

@@ -109,23 +109,25 @@ def test_numbers_mature_until_they_no_longer_change(shop: SandboxProcess, wareho
 @pytest.mark.long
 def test_deleted_campaigns_keep_their_rows_and_renamed_messages_get_new_ones(shop: SandboxProcess, warehouse: LocalFile) -> None:
     synced("campaign_report", shop, warehouse)
-    ids = query(warehouse, "SELECT DISTINCT campaign_id FROM campaign_report WHERE window_start = '2026-01-01' ORDER BY 1")
-    (deleted,), (renamed,), *_ = ids
+    last_year = "FROM campaign_report WHERE window_start = '2025-01-01'"
+    # Only e-mails have a name of their own.
+    kept, renamed = query(warehouse, f"SELECT campaign_id, campaign_message_id {last_year} AND send_channel = 'email' ORDER BY ALL")[0]
+    deleted, *_ = query(warehouse, f"SELECT campaign_id {last_year} AND campaign_id <> '{kept}' ORDER BY ALL")[0]
     shop.change("delete", type="campaigns", id=deleted)
-    shop.change("update", type="campaigns", id=renamed, attributes={"name": "Another name"})
+    shop.change("rename", type="campaign_messages", id=renamed, name="Another name")
     shop.advance(DAY)
 
     synced("campaign_report", shop, warehouse)
 
-    assert stored(warehouse, "campaign_report", "window_start = '2026-01-01' AND _deleted_at IS NULL") == reported(
-        shop, "campaign_report", "2026-01-01", "2026-12-31"
+    assert stored(warehouse, "campaign_report", "window_start = '2025-01-01' AND _deleted_at IS NULL") == reported(
+        shop, "campaign_report", "2025-01-01", "2025-12-31"
     )
     assert query(warehouse, f"SELECT count(*) > 0 FROM campaign_report WHERE campaign_id = '{deleted}' AND _deleted_at IS NULL") == [(True,)]
     names = dict(
         query(
             warehouse,
             f"SELECT campaign_message_name = 'Another name', bool_and(_deleted_at IS NULL) FROM campaign_report "
-            f"WHERE campaign_id = '{renamed}' GROUP BY 1",
+            f"WHERE campaign_message_id = '{renamed}' GROUP BY 1",
         )
     )
     assert names == {True: True, False: False}, "the row with the earlier name keeps its last value, marked"

@@ -105,10 +105,11 @@ def name_hosted(store: Store, entry: ResourceType, host_id: str, ids: Sequence[s
 
 
 def remove_of_host(store: Store, host: str, host_id: str) -> None:
-    """Remove the records of a deleted record of a host."""
+    """Remove the records of a deleted record of a host; reports still name what it has sent."""
     for entry in hosted_types(store, host):
         for record in [one for one in store[entry.name] if one.values.get("host_id") == host_id]:
             store[entry.name].remove(record.id)
+            store.deleted.setdefault(entry.name, {})[record.id] = record
     settle_host(store, host, host_id)
 
 

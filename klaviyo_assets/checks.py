@@ -218,8 +218,7 @@ def host_complete(fetched: int | None, entry: ResourceType, asset: dg.AssetKey) 
         entry: The resource type.
         asset: Key of the asset.
     """
-    assert entry.host is not None
-    host = entry.host.entry.name
+    host = entry.required_host.entry.name
     if fetched is None:
         return nothing_to_check(INCLUDED_COMPLETE, f"No sync of {entry.name} has succeeded yet.", asset)
     words = f"The responses for {host} included every record that they name."

@@ -31,6 +31,7 @@ packages raise are defined here, the others in the module that the tree names::
       x InvalidFieldRules       a field rule names an unknown field or an impossible action (klaviyo_assets/privacy/rules.py)
       x CatalogError            resource types do not form a catalog (klaviyo_assets/catalog/catalog_errors.py)
         - UnknownResourceType   a name is not in the catalog
+        - MissingTrait          a resource type is used as a child, for example, but has no parent
       x AmbiguousName           the schema and the database have the same name (klaviyo_assets/warehouse/default_name.py)
       x DemoFailed              ``klaviyo-assets demo`` cannot start (klaviyo_assets/cli/demo.py)
       x NotPublished            a running sync postpones the published copy (klaviyo_assets/publish/target.py)

@@ -69,9 +69,12 @@ def log_check(context: dg.AssetExecutionContext, result: dg.AssetCheckResult) ->
     Args:
         context: Dagster's.
         result: What a step of that asset yields, with the key of the asset and the name of the check.
+
+    Raises:
+        ValueError: If the result lacks the key or the name.
     """
-    assert result.asset_key is not None
-    assert result.check_name is not None
+    if result.asset_key is None or result.check_name is None:
+        raise ValueError(f"The result of a check of another asset needs a key and a name, and has {result.asset_key} and {result.check_name}.")
     evaluation = dg.AssetCheckEvaluation(
         asset_key=result.asset_key,
         check_name=result.check_name,

@@ -1,5 +1,6 @@
 """Hands the tables to downstream assets as frames."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -117,9 +118,19 @@ class _TableSource:
     copy: str | None = None
 
 
+def _upstream_metadata(context: dg.InputContext) -> Mapping[str, Any]:
+    """Return the metadata of the asset that an input comes from."""
+    if context.upstream_output is None:  # an input of an op or a graph, with this IO manager as its input manager
+        raise dg.Failure(
+            f"The input {context.name} comes from no asset, so it is not known which table to read. What to do: take the asset of a Klaviyo table as "
+            "input, such as ins={'events': AssetIn(key='events')}.",
+            allow_retries=False,
+        )
+    return context.upstream_output.definition_metadata or {}
+
+
 def _source(context: dg.InputContext) -> _TableSource:
-    assert context.upstream_output is not None
-    upstream = context.upstream_output.definition_metadata or {}
+    upstream = _upstream_metadata(context)
     if copy := _plain(upstream.get(PUBLISHED_FILE)):
         schema = str(_plain(upstream[PUBLISHED_SCHEMA]))
         table = _plain((context.definition_metadata or {}).get("table"))
@@ -201,8 +212,7 @@ def _columns(context: dg.InputContext) -> list[str]:
 
 def _own_names(context: dg.InputContext) -> dict[str, str]:
     """Return names of the settings for a user who created the IO manager: its own fields, and that of its DuckDB resource."""
-    assert context.upstream_output is not None
-    key = (context.upstream_output.definition_metadata or {}).get("dagster/io_manager_key")
+    key = _upstream_metadata(context).get("dagster/io_manager_key")
     owner = f"of the IO manager {key!r}" if key else "of the IO manager"
     path, *others = DATABASE_VARIABLES
     own = {variable: f"the field {variable.removeprefix('KLAVIYO_').lower()} {owner}" for variable in others}

@@ -126,6 +126,10 @@ class MartStep:
     def _keys(self) -> dict[str, dg.AssetKey]:
         return {name: key for key, name in self.assets.items()}
 
+    def key_of(self, model: str) -> dg.AssetKey:
+        """Return the key of a model's own asset."""
+        return self._keys[model]
+
     def materialization(self, result: ModelResult) -> dg.MaterializeResult:  # type: ignore[type-arg]
         """Return the materialization of a model that was built."""
         model = self.models[result.model]

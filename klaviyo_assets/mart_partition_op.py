@@ -65,8 +65,7 @@ class MartPartitionStep:
 
     def _log(self, result: ModelResult, inputs: InputVersions) -> None:
         """Record the materialization of the model's own asset, and the results of its checks."""
-        materialization = self.step.materialization(result)
-        assert materialization.asset_key is not None
-        log_result(self.context, materialization.asset_key, materialization, inputs)
-        for check in self.step.check_results(result, {key.name for key in self.checks if key.asset_key == materialization.asset_key}):
+        asset = self.step.key_of(result.model)
+        log_result(self.context, asset, self.step.materialization(result), inputs)
+        for check in self.step.check_results(result, {key.name for key in self.checks if key.asset_key == asset}):
             log_check(self.context, check)

@@ -157,9 +157,9 @@ async def assess(client: KlaviyoClient, entry: ResourceType) -> Access:
     except KlaviyoError as error:
         return access_from(error, entry)
     if document is None:
-        assert entry.parent is not None
-        summary = f"There are no {entry.parent.type_name} yet, so it is unknown whether the key may read {entry.name} ({entry.scope_text})."
-        return Access(entry, Verdict.UNKNOWN, summary, f"Nothing: it is checked once there are {entry.parent.type_name}.")
+        parents = entry.required_parent.type_name
+        summary = f"There are no {parents} yet, so it is unknown whether the key may read {entry.name} ({entry.scope_text})."
+        return Access(entry, Verdict.UNKNOWN, summary, f"Nothing: it is checked once there are {parents}.")
     account = _account(document) if entry.identifies_account else None
     return Access(entry, Verdict.GRANTED, f"The key may read {entry.name} ({entry.scope_text}).", account=account)
 

@@ -10,8 +10,8 @@ from klaviyo_assets.catalog.resource_type import ResourceType
 
 def include_of(entry: ResourceType) -> Include:
     """Return the include with which a host's responses contain the records of a type."""
-    assert entry.host is not None
-    return Include(entry.host.relationship, scopes=tuple(scope for scope in entry.scopes if scope not in entry.host.entry.scopes))
+    host = entry.required_host
+    return Include(host.relationship, scopes=tuple(scope for scope in entry.scopes if scope not in host.entry.scopes))
 
 
 def host_alone(entry: ResourceType) -> ResourceType:
@@ -21,8 +21,7 @@ def host_alone(entry: ResourceType) -> ResourceType:
         >>> host_alone(CATALOG["flow_actions"]).record_parameters
         {'fields[flow]': 'created', 'include': 'flow-actions'}
     """
-    assert entry.host is not None
-    host = entry.host.entry
+    host = entry.required_host.entry
     times = (".".join(column.path[1:]) for column in host.columns if column.path[0] == "attributes" and column.type is ColumnType.TIMESTAMP)
     first = next(times, None)
     return replace(host, only_fields=(first,) if first else (), requested_fields=(), requested_includes=(include_of(entry),))

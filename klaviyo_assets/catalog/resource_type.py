@@ -5,14 +5,18 @@ Frozen data without behavior beyond look-ups.
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, TypeVar
 from urllib.parse import quote
 
+from klaviyo_assets.catalog.catalog_errors import MissingTrait
 from klaviyo_assets.catalog.columns import INCLUDED, Column, ColumnType
 from klaviyo_assets.catalog.endpoint import Endpoint, Include, Query
 from klaviyo_assets.catalog.groups import CORE
-from klaviyo_assets.catalog.replication import Replication
+from klaviyo_assets.catalog.parent_groups import ParentGroups
+from klaviyo_assets.catalog.replication import CountProof, Replication
 from klaviyo_assets.catalog.scopes import REQUIRED_SCOPES
+
+_Trait = TypeVar("_Trait")
 
 
 @dataclass(frozen=True)
@@ -207,6 +211,56 @@ class ResourceType:
     def owner(self) -> "ResourceType | None":
         """The parent or the host: the type shares its op, and its asset depends on that type's asset. None for a type without either."""
         return self.parent.entry if self.parent is not None else self.host.entry if self.host is not None else None
+
+    @property
+    def required_parent(self) -> Parent:
+        """The parent, for code that works on child types only.
+
+        Raises:
+            MissingTrait: If there is none.
+        """
+        return self._required(self.parent, "parent")
+
+    @property
+    def required_parent_filter(self) -> str:
+        """Field of the filter by several parents, for code that works on types that have one only.
+
+        Raises:
+            MissingTrait: If there is none.
+        """
+        return self._required(self.required_parent.filter, "filter by its parents")
+
+    @property
+    def required_host(self) -> Host:
+        """The host, for code that works on types with a host only.
+
+        Raises:
+            MissingTrait: If there is none.
+        """
+        return self._required(self.host, "host")
+
+    @property
+    def required_proof(self) -> CountProof:
+        """How deletions are found by a count, for code that works on such types only.
+
+        Raises:
+            MissingTrait: If they are not found so.
+        """
+        return self._required(self.replication.proof, "count proof")
+
+    @property
+    def required_groups(self) -> ParentGroups:
+        """How the children of several parents are read by one request, for code that works on such types only.
+
+        Raises:
+            MissingTrait: If each parent is read by itself.
+        """
+        return self._required(self.replication.groups, "ParentGroups")
+
+    def _required(self, trait: _Trait | None, name: str) -> _Trait:
+        if trait is None:
+            raise MissingTrait(self.name, name)
+        return trait
 
     @property
     def included_columns(self) -> tuple[Column, ...]:

@@ -46,10 +46,9 @@ class IncludedDecoder:
     """
 
     def __init__(self, entry: ResourceType) -> None:
-        assert entry.host is not None
-        self._host = entry.host
-        self._type = (entry.host.source or entry).jsonapi_type
-        self._column = next(one.name for one in entry.host.entry.columns if one.path == ("relationships", entry.host.relationship))
+        self._host = entry.required_host
+        self._type = (self._host.source or entry).jsonapi_type
+        self._column = next(one.name for one in self._host.entry.columns if one.path == ("relationships", self._host.relationship))
         self._records = PageDecoder(entry)
 
     def included(self, page: Page) -> IncludedPage:

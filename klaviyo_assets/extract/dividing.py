@@ -51,9 +51,8 @@ def divide(entry: ResourceType, slice_: ParentGroupSlice, seen: TimeWindow | Non
 
 
 def _states(entry: ResourceType) -> tuple[str, ...]:
-    groups = entry.replication.groups
-    assert groups is not None
-    return next(column.values for column in entry.columns if column.name == groups.state)
+    state = entry.required_groups.state
+    return next(column.values for column in entry.columns if column.name == state)
 
 
 def _borders(window: TimeWindow, now: datetime, seen: TimeWindow | None) -> list[datetime]:

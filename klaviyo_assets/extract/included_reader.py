@@ -107,8 +107,7 @@ class IncludedReader:
 
     async def _fetch(self, id_: str) -> bytes | None:
         """Return a resource that the host's response lacks; None if it has been deleted in the meantime."""
-        assert self.entry.host is not None
-        response = await look_up_one(self.client, self.entry.host.source or self.entry, id_, {}, self._decoder.resource)
+        response = await look_up_one(self.client, self.entry.required_host.source or self.entry, id_, {}, self._decoder.resource)
         return response.value if response is not None else None
 
     async def look_up(self, host_ids: Sequence[str]) -> list[Page]:

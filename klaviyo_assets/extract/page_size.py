@@ -76,8 +76,8 @@ class ChainPageSize:
 
     def grow(self) -> None:
         """Request more records again."""
-        assert self.largest is not None
-        self.records, self._small, self._has_grown = min(self.largest, self.records * _FACTOR), 0, True
+        if self.largest is not None:
+            self.records, self._small, self._has_grown = min(self.largest, self.records * _FACTOR), 0, True
 
     def copy(self) -> "ChainPageSize":
         """Return the page size for a chain that begins during or after this one."""

@@ -37,11 +37,8 @@ def slice_parameters(entry: ResourceType, slice_: AnySlice) -> dict[str, str]:
 
 
 def _of_parents(entry: ResourceType, slice_: ParentGroupSlice) -> list[str]:
-    groups, parent, part = entry.replication.groups, entry.parent, slice_.part
-    assert groups is not None
-    assert parent is not None
-    assert parent.filter is not None
-    filters = [equals(parent.filter, slice_.parents[0]) if len(slice_.parents) == 1 else any_of(parent.filter, slice_.parents)]
+    groups, field, part = entry.required_groups, entry.required_parent_filter, slice_.part
+    filters = [equals(field, slice_.parents[0]) if len(slice_.parents) == 1 else any_of(field, slice_.parents)]
     if part.state is not None:
         filters.append(equals(groups.state, part.state))
     return filters + _bounds(entry, groups.cut_by, part.window.start, None if part.window.end == END else part.window.end)

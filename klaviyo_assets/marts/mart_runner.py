@@ -114,7 +114,7 @@ class _Run:
     rebuild: bool
     days: Collection[str] = ()
     captures: dict[Scope, Capture] = field(default_factory=dict)
-    context: RunContext | None = None
+    context: RunContext = field(init=False)  # set by `prepare`, from the database
     failed: set[str] = field(default_factory=set)
     compacts: bool = False
 
@@ -209,5 +209,4 @@ class _Run:
                     ChangedGroups(connection, self.warehouse, schema).delete_up_to(scope, lowest)
 
     def _sources(self, connection: DuckDBPyConnection) -> Sources:
-        assert self.context is not None
         return Sources.of(connection, self.warehouse, self.runner.schema, self.runner.models, self.runner.catalog, self.context)

@@ -81,7 +81,8 @@ class ModelBuild:
                 "Rename or drop it. If only the table _models was lost, drop the schema with all marts; they are built again.",
             )
         rules_changed = last is not None and last.rules != now.rules
-        if reason := self._reason(last, now):
+        reason = self._reason(last, now)
+        if reason or last is None or self.capture is None:
             if self.model.header.view is None:
                 self._rebuild()
             else:
@@ -90,8 +91,7 @@ class ModelBuild:
             version = self._version_of_rebuilt(generation)
             self._store.put(replace(now, generation=generation, version=version))
             return Done(Outcome.REBUILT, reason, rules_changed=rules_changed, version=version, days=self._rows_by_day())
-        assert last is not None
-        groups = self._update(last)
+        groups = self._update(self.capture.scope)
         version = f"{last.generation}-{now.change}" if groups or last.version is None else last.version
         self._store.put(replace(now, generation=last.generation, version=version))
         if not groups:
@@ -153,18 +153,18 @@ class ModelBuild:
         }
         if reason := next((reason for reason, applies in reasons.items() if applies), ""):
             return reason
-        return "many groups have changed" if self._changed_share(last) > _LARGE_SHARE else ""
+        if last.change is None:
+            return "its watermark is missing"
+        return "many groups have changed" if self._changed_share(self.capture.scope, last.change) > _LARGE_SHARE else ""
 
-    def _changed_share(self, last: Built) -> float:
-        """Collect the groups that have changed since a build, and return their share of all groups."""
-        assert self.capture is not None
-        assert last.change is not None
-        changed = self._changes.since(self.capture.scope, last.change)
-        if self.days and self.capture.scope is Scope.DAY:
+    def _changed_share(self, scope: Scope, change: int) -> float:
+        """Collect the groups that have changed after a change, and return their share of all groups."""
+        changed = self._changes.since(scope, change)
+        if self.days and scope is Scope.DAY:
             changed += f" UNION SELECT unnest([{', '.join(map(literal, sorted(self.days)))}])"
         self._connection.execute(f"CREATE OR REPLACE TEMP TABLE {CHANGED} AS {changed}")
         count = count_rows(self._connection, f"FROM {CHANGED}")
-        groups = count_rows(self._connection, f"FROM {self._groups.table} WHERE scope = {literal(self.capture.scope.value)}")
+        groups = count_rows(self._connection, f"FROM {self._groups.table} WHERE scope = {literal(scope.value)}")
         return count / max(groups, 1) if count else 0.0
 
     def _rebuild(self) -> None:
@@ -212,9 +212,8 @@ class ModelBuild:
         for name, description in self.model.header.columns.items():
             self._connection.execute(f"COMMENT ON COLUMN {self._table}.{quoted(name)} IS {literal(description)}")
 
-    def _update(self, last: Built) -> int:
+    def _update(self, scope: Scope) -> int:
         """Compute the groups again that have changed, and return how many."""
-        scope = self._scope
         groups = count_rows(self._connection, f"FROM {CHANGED}")
         if not groups:
             return 0
@@ -224,11 +223,6 @@ class ModelBuild:
         self._connection.execute(f"INSERT INTO {self._table} BY NAME FROM temp.mart_rows")
         self._connection.execute("DROP TABLE temp.mart_rows")
         return groups
-
-    @property
-    def _scope(self) -> Scope:
-        assert self.model.header.scope is not None
-        return self.model.header.scope
 
     def _execute(self, statement: str, lines_before: int) -> None:
         try:

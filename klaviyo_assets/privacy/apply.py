@@ -123,8 +123,9 @@ class FieldRuleSet:
         return dict(trees)
 
     def _hash(self, kind: ValueKind, *, again: bool) -> Callable[[str], str]:
-        assert self.salt is not None
         salt = self.salt
+        if salt is None:
+            raise InvalidFieldRules(f"A field rule hashes a field, and there is no salt. Set {SALT_VARIABLE}.")
 
         def change(value: str) -> str:
             return value if again and is_hash(value) else salt.hash(value, kind)

@@ -80,33 +80,31 @@ def splice(text: str, tree: Tree) -> str:
         '{"a": 1.0, "b": {}}'
     """
     edits = _Edits(text)
-    open_: list[_Container] = []
+    # The first one is what contains the whole text.
+    open_ = [_Container(is_object=False, inside=tree)]
     inside: Any = tree  # applies to the next value
     tokens = TOKEN.finditer(text)
     for token in tokens:
-        symbol, here = token[0], open_[-1] if open_ else None
+        symbol, here = token[0], open_[-1]
         if symbol in _CLOSING:
             open_.pop()
         elif symbol == ",":
-            assert here is not None
             _pass_comma(edits, here, token)
             inside = here.inside
         elif symbol == ":":
             continue
-        elif here is not None and here.is_object and here.name is None:
+        elif here.is_object and here.name is None:
             here.name, here.member_from = _name(symbol), token.start()
             inside = here.inside.get(here.name)
         elif symbol in _OPENING and _has_changes_inside(symbol, inside):
-            if here is not None:
-                here.has_kept_members = True
+            here.has_kept_members = True
             open_.append(_Container(symbol == "{", inside))
         else:
             end = _end_of_value(token, tokens)
             if inside is Remove.MEMBER or isinstance(inside, ObjectOnly):
                 _remove_member(edits, here, end)
                 continue
-            if here is not None:
-                here.has_kept_members = True
+            here.has_kept_members = True
             if callable(inside) and not isinstance(inside, Mapping):
                 edits.replace(token.start(), end, inside(text[token.start() : end]))
     return edits.result()
@@ -148,8 +146,7 @@ def _end_of_value(first: re.Match[str], tokens: Iterator[re.Match[str]]) -> int:
     return len(first.string)
 
 
-def _remove_member(edits: _Edits, here: _Container | None, end: int) -> None:
+def _remove_member(edits: _Edits, here: _Container, end: int) -> None:
     """Remove a member and one comma."""
-    assert here is not None
     edits.replace(here.comma_from if here.has_kept_members else here.member_from, end, "")
     here.remove_next_comma = not here.has_kept_members

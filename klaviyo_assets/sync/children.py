@@ -46,10 +46,7 @@ async def requested_counts(sync: SyncContext, context: PlanContext) -> Mapping[s
 
 
 async def _counts(sync: SyncContext, parents: Sequence[str]) -> dict[str, ParentCount]:
-    proof, parent = sync.entry.replication.proof, sync.entry.parent
-    assert proof is not None
-    assert parent is not None
-    found = await count_children(sync.client, parent.entry, proof.attribute, parents)
+    found = await count_children(sync.client, sync.entry.required_parent.entry, sync.entry.required_proof.attribute, parents)
     return {id_: ParentCount(count, at) for id_, (count, at) in found.items()}
 
 
@@ -69,8 +66,7 @@ async def read_children(
         KlaviyoError: If Klaviyo refuses or fails.
         WarehouseError: If the database fails.
     """
-    parent = sync.entry.parent
-    assert parent is not None
+    parent = sync.entry.required_parent
     complete = CompleteRead(tuple(dict.fromkeys(id_ for one in planned.slices if (id_ := one.whole_parent) is not None)), files)
     if _is_suspiciously_empty(sync, planned, state, complete) and sync.refuses_empty(sync.loader.row_count):
         return ParentsEnding(parent.column, planned.parents) if planned.parents else None

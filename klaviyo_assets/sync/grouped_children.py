@@ -51,8 +51,7 @@ async def read_groups(
         WarehouseError: If the database fails.
     """
     entry, context, access = sync.entry, planned.context, ChildAccess(sync.loader)
-    parent = entry.parent
-    assert parent is not None
+    parent = entry.required_parent
     if not planned.parents and not (sync.loader.row_count and sync.options.mode is SyncMode.full):
         return None
     first = GroupRead(_parts(state.finished), files)

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from klaviyo_assets.catalog import CATALOG, Catalog, CatalogError, ResourceType, UnknownResourceType, types
+from klaviyo_assets.catalog.catalog_errors import MissingTrait
 from klaviyo_assets.catalog.columns import parent_id, record_id
 from klaviyo_assets.catalog.discovery import discover
 from klaviyo_assets.catalog.replication import PerParent
@@ -130,3 +131,18 @@ def test_the_type_that_identifies_the_account_is_found_by_its_role() -> None:
     assert CATALOG.account_type is CATALOG["accounts"]
     with pytest.raises(UnknownResourceType, match=r"No resource type identifies the account\. Known types: lists"):
         _ = CATALOG.select(["lists"]).account_type
+
+
+@pytest.mark.parametrize(
+    ("accessor", "lacks"),
+    [
+        ("required_parent", "parent"),
+        ("required_parent_filter", "parent"),
+        ("required_host", "host"),
+        ("required_proof", "count proof"),
+        ("required_groups", "ParentGroups"),
+    ],
+)
+def test_a_type_that_is_used_as_what_it_is_not_is_named(accessor: str, lacks: str) -> None:
+    with pytest.raises(MissingTrait, match=f"The resource type metrics has no {lacks}, but its strategy, or the code that uses it, needs one"):
+        getattr(CATALOG["metrics"], accessor)

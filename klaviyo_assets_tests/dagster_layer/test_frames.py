@@ -171,3 +171,18 @@ def test_an_asset_downstream_of_published_reads_its_tables(warehouse: LocalFile,
 def test_a_window_is_read_in_utc(warehouse: LocalFile, instance: dg.DagsterInstance) -> None:
     frame = read(warehouse, instance, pl.DataFrame, partition="2026-01-01", partition_expr="datetime")
     assert frame["datetime"].max() - frame["datetime"].min() == timedelta(hours=23)
+
+
+def test_an_input_that_comes_from_no_asset_is_refused(warehouse: LocalFile) -> None:
+    """As that of an op whose input has the IO manager as its input manager."""
+
+    @dg.op(ins={"table": dg.In(pl.DataFrame, input_manager_key="klaviyo_frames")})
+    def reads(table: pl.DataFrame) -> None:
+        pass
+
+    @dg.job(resource_defs={"klaviyo_frames": KlaviyoFrameIOManager(duckdb=DuckDBResource(database=str(warehouse.path)))})
+    def job() -> None:
+        reads()
+
+    with pytest.raises(dg.Failure, match="The input table comes from no asset, so it is not known which table to read"):
+        job.execute_in_process()

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import dagster as dg
 import duckdb
+import polars as pl
 import pytest
 from dagster_duckdb import DuckDBResource
 
@@ -14,7 +15,7 @@ from klaviyo_assets import CATALOG, KlaviyoFrameIOManager, KlaviyoResource, buil
 from klaviyo_assets.catalog.columns import ColumnType, attribute
 from klaviyo_assets.catalog.endpoint import EQUALS
 from klaviyo_assets.load.loader import Loader
-from klaviyo_assets.privacy.apply import rule_sets_for
+from klaviyo_assets.privacy.apply import FieldRuleSet, rule_sets_for
 from klaviyo_assets.privacy.hashing import Salt, ValueKind
 from klaviyo_assets.privacy.rules import FieldRules, InvalidFieldRules, parse_rules
 from klaviyo_assets.sandbox.keys import ALL_SCOPES_KEY
@@ -141,3 +142,10 @@ def test_a_code_location_applies_rules_to_its_own_types(new_account: NewAccount,
             ("voucher_codes",),
             ("vouchers",),
         ]
+
+
+def test_rules_that_hash_without_a_salt_change_nothing_and_are_refused() -> None:
+    rules = FieldRuleSet(parse_rules(RULES, WIDER)["voucher_codes"])
+
+    with pytest.raises(InvalidFieldRules, match=r"there is no salt\. Set KLAVIYO_FIELD_SALT\."):
+        rules.apply(pl.DataFrame({"unique_code": ["SPRING"]}))

@@ -269,7 +269,7 @@ FAULTS: Sequence[Fault] = (
     ),
     Fault(
         "used coupon codes never read again",
-        (Edit(grouped_parents, "due_parents", "or context.now - read_at[id_] >= groups_of(entry).complete_after", ""),),
+        (Edit(grouped_parents, "due_parents", "or context.now - read_at[id_] >= entry.required_groups.complete_after", ""),),
         ("coupon_codes",),
     ),
     Fault(

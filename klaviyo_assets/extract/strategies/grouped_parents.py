@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import pairwise
 
-from klaviyo_assets.catalog.parent_groups import ParentGroups
 from klaviyo_assets.catalog.replication import PerParent
 from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.extract.slices import ParentGroupSlice
@@ -66,16 +65,9 @@ class ParentGroupsStrategy:
         return Completion.COMPARE_PER_PARENT
 
 
-def groups_of(entry: ResourceType) -> ParentGroups:
-    """Return how the children of several parents are read."""
-    groups = entry.replication.groups
-    assert groups is not None
-    return groups
-
-
 def live_states(entry: ResourceType) -> tuple[str, ...]:
     """Return the states of children that may still change."""
-    groups = groups_of(entry)
+    groups = entry.required_groups
     states = next(column.values for column in entry.columns if column.name == groups.state)
     return tuple(state for state in states if state not in groups.final)
 
@@ -84,7 +76,7 @@ def due_parents(context: PlanContext) -> dict[str, None]:
     """Return the parents of which all children are read, as an ordered set: those that never were, then the longest unread ones."""
     entry = context.entry
     read_at = {row.parent: row.read_at for row in context.trusted if row.subset == entry.subsets[0].name}
-    due = [id_ for id_ in context.parents if id_ not in read_at or context.now - read_at[id_] >= groups_of(entry).complete_after]
+    due = [id_ for id_ in context.parents if id_ not in read_at or context.now - read_at[id_] >= entry.required_groups.complete_after]
     return dict.fromkeys(sorted(due, key=lambda id_: (read_at.get(id_, BEGINNING), id_)))
 
 
@@ -131,8 +123,8 @@ def slices_of(
 
 
 def _slice(context: PlanContext, parents: Sequence[str], part: ChildPart) -> ParentGroupSlice:
-    assert context.entry.parent is not None
-    return ParentGroupSlice(context.entry.subsets[0], tuple(parents), context.entry.parent.column, context.top, groups_of(context.entry).cut_by, part)
+    entry = context.entry
+    return ParentGroupSlice(entry.subsets[0], tuple(parents), entry.required_parent.column, context.top, entry.required_groups.cut_by, part)
 
 
 def _windows(borders: Sequence[datetime]) -> list[TimeWindow]:

@@ -28,9 +28,7 @@ class IncludedStrategy:
         """
         if context.options.mode is SyncMode.range:
             check_range(context.entry, context.options)
-        host = context.entry.host
-        assert host is not None
-        return [SubsetSlice(subset) for subset in host.entry.subsets]
+        return [SubsetSlice(subset) for subset in context.entry.required_host.entry.subsets]
 
     def completion(self, mode: SyncMode) -> Completion:
         """Return ``COMPARE_INCLUDED``."""

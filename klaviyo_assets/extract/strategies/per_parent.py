@@ -38,8 +38,7 @@ class PerParentStrategy:
         """
         if context.options.mode is SyncMode.range:
             check_range(context.entry, context.options)
-        parent = context.entry.parent
-        assert parent is not None
+        parent = context.entry.required_parent
         read_at: dict[str, datetime] = {}
         for row in context.trusted:
             read_at[row.parent] = min(row.read_at, read_at.get(row.parent, row.read_at))

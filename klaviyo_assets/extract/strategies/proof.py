@@ -58,8 +58,7 @@ class Windows:
 
 def windows_of(context: PlanContext) -> dict[str, Windows]:
     """Return what is covered of each parent's children."""
-    parent, replication = context.entry.parent, context.entry.replication
-    assert parent is not None
+    parent, replication = context.entry.required_parent, context.entry.replication
     (field,) = replication.cursor_fields
     rows: dict[str, list[CoverageRow]] = {}
     for row in context.trusted:

@@ -72,8 +72,7 @@ class ReportStrategy:
         """
         if context.options.mode is SyncMode.range:
             check_range(context.entry, context.options)
-        facts = context.report
-        assert facts is not None
+        facts = context.required_report
         slices = [
             (self._slice(context, facts, window, subset, ids), read_at)
             for window in self._windows(facts, facts.day_of(context.now))

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from enum import Enum, auto
 from typing import Protocol, runtime_checkable
 
+from klaviyo_assets.catalog.catalog_errors import MissingTrait
 from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.extract.chain_position import UnfinishedChain
 from klaviyo_assets.extract.metric_selection import EVERY_METRIC, MetricSelection
@@ -71,6 +72,17 @@ class PlanContext:
     def facts_of(self, parent_id: str) -> ParentFacts:
         """Return what the database knows about a parent and its children."""
         return self.facts.get(parent_id, ParentFacts())
+
+    @property
+    def required_report(self) -> ReportFacts:
+        """What a report needs to know about the account, for strategies of reports.
+
+        Raises:
+            MissingTrait: If the resource type is not a report.
+        """
+        if self.report is None:
+            raise MissingTrait(self.entry.name, "report")
+        return self.report
 
     @property
     def top(self) -> datetime:

@@ -8,20 +8,18 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
-import duckdb
 from dagster import ResourceDependency
 from pydantic import Field
 
+from klaviyo_assets.frames.explained import InputReading
 from klaviyo_assets.frames.input_selection import Selection
 from klaviyo_assets.frames.kinds import LAZY, frame, kind_of
 from klaviyo_assets.frames.lazy import Opened, lazy_frame
 from klaviyo_assets.frames.published import published_copy
 from klaviyo_assets.resources import option_field
-from klaviyo_assets.run_log import in_the_log_of
 from klaviyo_assets.setting_names import worded_by
 from klaviyo_assets.settings import OPTIONS
 from klaviyo_assets.warehouse.factory import warehouse_with
-from klaviyo_assets.warehouse.interface import WarehouseError
 from klaviyo_assets.warehouse.sql import parts_of, pasted
 
 PUBLISHED_FILE, PUBLISHED_SCHEMA = "klaviyo/published_file", "klaviyo/schema"
@@ -72,37 +70,24 @@ class KlaviyoFrameIOManager(dg.ConfigurableIOManager):
         """Return the table that the upstream asset's metadata names, or the part of it that the input's metadata chooses.
 
         Raises:
-            dagster.Failure: If the metadata cannot be used, or the database cannot be read.
+            dagster.Failure: If the metadata cannot be used, or the database cannot be read. A lazy frame raises it when it is evaluated, too.
         """
         source = _source(context)
         selection = _selection(context)
         kind = _kind(context)
         worded = partial(worded_by, _own_names(context) | self.setting_names)
-        try:
-            with in_the_log_of(context.log, worded):
-                warehouse = warehouse_with(self, self.duckdb)
-                copy = source.copy or self.published
-                opened: Opened = partial(published_copy, Path(copy)) if copy else warehouse.connection
-                query = selection.query(pasted(*source.table))
-                if kind == LAZY:
-                    return lazy_frame(opened, query, warehouse.state_dir)
-                with opened() as connection:
-                    return frame(connection, query, kind)
-        except WarehouseError as error:
-            from klaviyo_assets.failures import failure  # a code location is loaded without it
-
-            raise failure(error, worded) from None
-        except duckdb.CatalogException as error:
-            raise dg.Failure(
-                f"There is no table {'.'.join(source.table)} yet. What to do: materialize {context.asset_key.to_user_string()} first.",
-                allow_retries=False,
-            ) from error
-        except (duckdb.BinderException, duckdb.ParserException, duckdb.ConversionException) as error:
-            raise dg.Failure(
-                f"{'.'.join(source.table)}: {str(error).splitlines()[0]} "
-                "What to do: correct columns, where and partition_expr in AssetIn's metadata.",
-                allow_retries=False,
-            ) from error
+        reading = InputReading(context.log, worded, ".".join(source.table), context.asset_key.to_user_string())
+        with reading.reported():
+            warehouse = warehouse_with(self, self.duckdb)
+        copy = source.copy or self.published
+        opened: Opened = partial(reading.connection, partial(published_copy, Path(copy)) if copy else warehouse.connection)
+        query = selection.query(pasted(*source.table))
+        if kind == LAZY:
+            with reading.reported():
+                state = warehouse.state_dir
+            return lazy_frame(opened, query, state)
+        with opened() as connection:
+            return frame(connection, query, kind)
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,8 @@ _BATCH = 50_000
 def lazy_frame(opened: Opened, query: str, state: Path) -> "pl.LazyFrame":
     """Return a lazy frame over the rows of a query.
 
-    Each evaluation reads the table as it is then.
+    Each evaluation reads the table as it is then, in a thread of Polars. An error of it leaves Polars 2 as it is; Polars 1 raises a ``ComputeError``
+    with its text.
 
     Args:
         opened: Opens the database.

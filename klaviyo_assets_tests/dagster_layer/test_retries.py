@@ -1,14 +1,20 @@
 """A ``RetryPolicy`` applies to temporary conditions only, in each kind of step."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import duckdb
+import polars as pl
 import pytest
+from dagster._core.execution.plan.objects import StepFailureData, StepRetryData
+from dagster._utils.error import SerializableErrorInfo
+from dagster_duckdb import DuckDBResource
 
-from klaviyo_assets import KlaviyoAssetsError, KlaviyoResource, build_klaviyo_definitions
+from klaviyo_assets import KlaviyoAssetsError, KlaviyoFrameIOManager, KlaviyoResource, build_klaviyo_definitions
 from klaviyo_assets.api import klaviyo_errors as api
 from klaviyo_assets.api.rate_limit.daily import DailyLimitReached
 from klaviyo_assets.catalog.catalog_errors import CatalogError, UnknownResourceType
@@ -208,6 +214,100 @@ def test_the_audit_is_retried_after_a_fault(new_account: Callable[..., SandboxPr
     sandbox.faults({"path": "/api/metric-aggregates", "kind": "500", "times": 1})
 
     assert outcome(defs, "klaviyo_audit") == RETRIED
+
+
+POLARS_PASSES_ERRORS_ON = int(pl.__version__.partition(".")[0]) >= 2
+"""Whether an error of a source of rows leaves Polars as it is. Polars 1 raises one of its own with the text, which Dagster retries in any case."""
+
+
+@contextmanager
+def file_in_place_of_the_folder_of_copies(database: Path) -> Iterator[None]:
+    (database.parent / f"{database.name}.sync" / "copies").write_text("in the way")
+    yield
+
+
+@contextmanager
+def text_in_place_of_the_database(database: Path) -> Iterator[None]:
+    database.write_text("no database " * 1000)
+    yield
+
+
+@contextmanager
+def no_table(database: Path) -> Iterator[None]:
+    with duckdb.connect(str(database)) as connection:
+        connection.execute("DROP TABLE klaviyo.lists")
+    yield
+
+
+@pytest.mark.parametrize(
+    ("spoiled", "words"),
+    [
+        (text_in_place_of_the_database, "is not a DuckDB database"),
+        (file_in_place_of_the_folder_of_copies, "next to the database could not be written"),
+        (no_table, "There is no table klaviyo.lists yet. What to do: materialize klaviyo/lists first."),
+    ],
+)
+def test_a_lazy_frame_is_not_evaluated_again_for_what_the_user_must_correct(
+    spoiled: Callable[[Path], AbstractContextManager[None]], words: str, frames: KlaviyoFrameIOManager, tmp_path: Path
+) -> None:
+    """It reads the database inside the user's asset, long after the IO manager has returned it."""
+    retries = 1 if POLARS_PASSES_ERRORS_ON else 0
+    (failed,) = evaluated(frames, spoiled(tmp_path / "shop.duckdb"), retries=retries, steps=["STEP_FAILURE"])
+
+    assert failed.cls_name == ("Failure" if POLARS_PASSES_ERRORS_ON else "ComputeError")
+    assert words in failed.message
+    assert "KLAVIYO_" not in failed.message
+
+
+@pytest.mark.long
+def test_a_lazy_frame_is_evaluated_again_if_another_program_had_the_file(frames: KlaviyoFrameIOManager, tmp_path: Path) -> None:
+    busy = another_program_has(tmp_path / "shop.duckdb")
+    (failed,) = evaluated(frames, busy, nullcontext(), steps=["STEP_UP_FOR_RETRY", "STEP_RESTARTED", "STEP_SUCCESS"])
+
+    assert failed.cls_name == ("Failure" if POLARS_PASSES_ERRORS_ON else "ComputeError")
+    assert "is open in another program" in failed.message
+    assert "The field duckdb_patience of the IO manager" in failed.message
+
+
+@pytest.fixture
+def frames(tmp_path: Path) -> KlaviyoFrameIOManager:
+    """The IO manager of a database with the table of lists."""
+    database = tmp_path / "shop.duckdb"
+    with duckdb.connect(str(database)) as connection:
+        connection.execute("CREATE SCHEMA klaviyo; CREATE TABLE klaviyo.lists AS SELECT 'Y6nRLr' AS id")
+    return KlaviyoFrameIOManager(duckdb=DuckDBResource(database=str(database)), duckdb_patience=0.0)
+
+
+def evaluated(
+    frames: KlaviyoFrameIOManager, *while_: AbstractContextManager[object], retries: int = 1, steps: list[str]
+) -> list[SerializableErrorInfo]:
+    """Run an asset that evaluates a lazy frame, and compare what happened to its step.
+
+    Args:
+        frames: The IO manager.
+        while_: What holds while it is evaluated, for each attempt.
+        retries: How often the asset may be retried.
+        steps: What is expected to happen.
+
+    Returns:
+        The errors of the attempts that failed.
+    """
+    lists = dg.AssetSpec(["klaviyo", "lists"], metadata={"dagster/table_name": "klaviyo.lists"}).with_io_manager_key("frames")
+    attempts = iter(while_)
+
+    @dg.asset(ins={"lists": dg.AssetIn(lists.key)}, retry_policy=dg.RetryPolicy(max_retries=retries))
+    def names(lists: pl.LazyFrame) -> int:
+        with next(attempts):
+            return lists.collect().height
+
+    with dg.DagsterInstance.ephemeral() as instance:
+        result = dg.materialize([lists, names], selection=[names], resources={"frames": frames}, instance=instance, raise_on_error=False)
+    ends = {"STEP_UP_FOR_RETRY", "STEP_RESTARTED", "STEP_SUCCESS", "STEP_FAILURE"}
+    assert [event.event_type.value for event in result.all_node_events if event.event_type.value in ends] == steps
+    assert list(attempts) == []
+    failed = [event.event_specific_data for event in result.all_node_events if event.event_type.value in {"STEP_FAILURE", "STEP_UP_FOR_RETRY"}]
+    errors = [data.error for data in failed if isinstance(data, StepFailureData | StepRetryData) and data.error is not None]
+    return [error.cause if error.cls_name == "RetryRequestedFromPolicy" and error.cause else error for error in errors]
 
 
 @pytest.mark.long

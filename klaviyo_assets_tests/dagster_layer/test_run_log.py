@@ -283,21 +283,37 @@ def test_a_long_wait_is_logged_once_a_minute(caplog: pytest.LogCaptureFixture, m
 
 
 @pytest.mark.long
-def test_downstream_asset_logs_which_program_has_the_file(account: SandboxProcess, tmp_path: Path) -> None:
+@pytest.mark.parametrize("annotation", [pl.DataFrame, pl.LazyFrame])
+def test_downstream_asset_logs_which_program_has_the_file(annotation: type, account: SandboxProcess, tmp_path: Path) -> None:
+    """The other program opens the file before the read that waits: a lazy frame reads in the asset, a frame before it."""
     database = tmp_path / "shop.duckdb"
+    evaluates, held = threading.Event(), threading.Event()
 
-    @dg.asset(ins={"lists": dg.AssetIn(["klaviyo", "lists"], input_manager_key="klaviyo_frames")})
-    def names(lists: pl.DataFrame) -> int:
+    def names(lists: pl.DataFrame | pl.LazyFrame) -> int:
+        if isinstance(lists, pl.LazyFrame):
+            evaluates.set()
+            assert held.wait(60)
+            lists = lists.collect()
         return len(lists)
 
+    names.__annotations__["lists"] = annotation
+    downstream = dg.asset(ins={"lists": dg.AssetIn(["klaviyo", "lists"], input_manager_key="klaviyo_frames")})(names)
     with home(tmp_path / "home") as instance, ThreadPoolExecutor(1) as pool:
-        defs = dg.Definitions.merge(definitions(account, database), dg.Definitions(assets=[names], jobs=[dg.define_asset_job("count", [names])]))
+        jobs = dg.Definitions(assets=[downstream], jobs=[dg.define_asset_job("count", [downstream])])
+        defs = dg.Definitions.merge(definitions(account, database), jobs)
         assert defs.resolve_job_def("klaviyo_sync").execute_in_process(instance=instance).success
-        with another_program_has(database) as release:
+        lazy = annotation is pl.LazyFrame
+        with ExitStack() as stack:
+            release = (lambda: None) if lazy else stack.enter_context(another_program_has(database))
             result = pool.submit(defs.resolve_job_def("count").execute_in_process, instance=instance, raise_on_error=False)
+            if lazy:
+                assert evaluates.wait(60)
+                release = stack.enter_context(another_program_has(database))
+                held.set()
             until(lambda: len(instance.get_runs()) == 2)
             run, _ = instance.get_runs()
             until(lambda: any("is open in another program" in words for words in words_of(instance, run.run_id)))
             assert not result.done()
             release()
         assert result.result().success
+    assert LOGGER.handlers == []

@@ -190,7 +190,7 @@ class KlaviyoClient:
         max_bytes: int | None = None,
         body: bytes | None = None,
     ) -> ApiResponse[T]:
-        request = ApiRequest("GET" if body is None else "POST", target, entry.scope_text, body, max_bytes=max_bytes)
+        request = ApiRequest("GET" if body is None else "POST", target, entry.endpoint_scope_text, body, max_bytes=max_bytes)
         try:
             return await self._request(request, self._limiter(entry, target.path, dict(target.params)), decode, share)
         except (BadRequest, NotFound) as error:

@@ -128,7 +128,7 @@ class ScopeMissing(AccessDenied):
     """The key is valid but lacks a scope.
 
     Args:
-        scope: The scope that is missing, such as ``reviews:read``.
+        scope: The scope that is missing, such as ``reviews:read``; several, as text, if Klaviyo does not say which of them is.
         endpoint: Method and path.
         code: Klaviyo's error code.
         detail: Klaviyo's error text.
@@ -137,7 +137,7 @@ class ScopeMissing(AccessDenied):
     def __init__(self, scope: str, *, endpoint: str | None = None, code: str | None = None, detail: str | None = None) -> None:
         self.scope = scope
         super().__init__(
-            f"The API key is valid but lacks the scope {scope}.",
+            f"The API key is valid but lacks {'one or more of the scopes' if ' ' in scope else 'the scope'} {scope}.",
             endpoint=endpoint,
             status=403,
             code=code,

@@ -5,6 +5,7 @@ Statuses: https://developers.klaviyo.com/en/docs/rate_limits_and_error_handling.
 """
 
 import math
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -53,6 +54,7 @@ _LIKELY_CAUSE = {
 }
 """Advice for a 403 with an unrecognized error text, by Klaviyo's code."""
 
+_SCOPE = re.compile(r"[a-z][a-z-]*:[a-z]+")
 
 _CURSORS = frozenset({"page[cursor]", "page_cursor"})
 """Query parameters with the cursor of a page link; reports use the second (OpenAPI)."""
@@ -111,7 +113,7 @@ def error_from(response: httpx.Response, scope: str) -> KlaviyoError:
 
     Args:
         response: The response, read to its end.
-        scope: The scope that the endpoint needs, for the message about a missing scope.
+        scope: The scopes that the endpoint needs, as text, for the message about a missing scope.
     """
     error = read_error(response)
     facts: dict[str, Any] = {"endpoint": endpoint_of(response), "status": response.status_code, "code": error.code, "detail": error.detail}
@@ -189,7 +191,7 @@ def _denied(response: httpx.Response, error: ErrorBody, scope: str, facts: dict[
         return EdgeBlocked("The request was blocked before it reached Klaviyo's API.", **facts)
     match denial_of(error.code, error.detail):
         case Denial.SCOPE:
-            return ScopeMissing(scope, endpoint=facts["endpoint"], code=error.code, detail=error.detail)
+            return ScopeMissing(_missing(scope, error.detail), endpoint=facts["endpoint"], code=error.code, detail=error.detail)
         case Denial.PLAN:
             return PlanGate("The API key is valid, but the account's plan does not include this.", **facts)
         case Denial.QUOTA:
@@ -200,6 +202,12 @@ def _denied(response: httpx.Response, error: ErrorBody, scope: str, facts: dict[
             likely = _LIKELY_CAUSE.get(error.code or "", "Most often a scope of the key is missing, or the account's plan does not include it.")
             advice = f"Read Klaviyo's message. {likely.format(scope=scope)}"
             return AccessRefused("The API key is valid, but Klaviyo refuses access.", advice=advice, **facts)
+
+
+def _missing(needed: str, detail: str | None) -> str:
+    """Return those of the needed scopes that Klaviyo's text names; all of them if it names none."""
+    named = [scope for scope in _SCOPE.findall(needed) if scope in _SCOPE.findall(detail or "")]
+    return " and ".join(named) or needed
 
 
 def _not_found(error: ErrorBody, facts: dict[str, Any]) -> NotFound:

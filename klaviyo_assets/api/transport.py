@@ -36,7 +36,7 @@ class ApiRequest:
     Attributes:
         method: ``GET``, or ``POST`` for a query.
         url: The URL.
-        scope: The scope that it needs, for messages.
+        scope: The scopes that it needs, as text for messages.
         body: JSON of a query.
         max_bytes: Maximum bytes of its response, if lower than in the settings; None for the limit of the settings.
     """

@@ -199,8 +199,12 @@ class ResourceType:
     @property
     def scope_text(self) -> str:
         """All API scopes that reading it needs, as text for messages."""
-        *others, last = self.scopes
-        return f"{', '.join(others)} and {last}" if others else last
+        return _joined(self.scopes)
+
+    @property
+    def endpoint_scope_text(self) -> str:
+        """The API scopes that its own endpoint needs, as text for messages."""
+        return _joined(self.endpoint_scopes)
 
     @property
     def needs(self) -> tuple[str, ...]:
@@ -351,3 +355,8 @@ class ResourceType:
             for include in self.requested_includes:
                 parameters |= {f"fields[{type_}]": ",".join(names) for type_, names in (include.fields or {}).items()}
         return parameters
+
+
+def _joined(scopes: tuple[str, ...]) -> str:
+    *others, last = scopes
+    return f"{', '.join(others)} and {last}" if others else last

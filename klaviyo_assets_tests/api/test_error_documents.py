@@ -9,6 +9,7 @@ import pytest
 
 from klaviyo_assets.api.klaviyo_errors import (
     KlaviyoError,
+    ScopeMissing,
 )
 from klaviyo_assets.api.responses import error_from, retry_after, server_time
 from klaviyo_assets_tests.api.client_helpers import errors, page, read_lists
@@ -145,3 +146,19 @@ def test_the_first_date_sets_the_clock(server: Scripted) -> None:
     assert client.now() >= datetime(2028, 6, 1, tzinfo=UTC)
     client.catch_up(datetime(2028, 3, 1, tzinfo=UTC))
     assert client.now() >= datetime(2028, 6, 1, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("detail", "words"),
+    [
+        ("The API key is missing the following scopes: profiles:read.", "lacks the scope profiles:read."),
+        ("Missing scopes: lists:read, profiles:read", "lacks one or more of the scopes lists:read and profiles:read."),
+        ("A scope is missing.", "lacks one or more of the scopes lists:read and profiles:read."),
+        ("The scope events:read is missing.", "lacks one or more of the scopes lists:read and profiles:read."),
+    ],
+)
+def test_of_several_scopes_those_are_missing_that_klaviyo_names(detail: str, words: str) -> None:
+    error = error_from(response(403, odd_error(code="permission_denied", detail=detail)), "lists:read and profiles:read")
+
+    assert isinstance(error, ScopeMissing)
+    assert words in str(error)

@@ -17,6 +17,7 @@ from klaviyo_assets.api.scope_check import Access, access_from, assess, assess_a
 from klaviyo_assets.audit.audit import request_rereads
 from klaviyo_assets.audit.audit_store import AuditStore
 from klaviyo_assets.audit_op import AuditExecution
+from klaviyo_assets.catalog import Catalog
 from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.config import KlaviyoSyncConfig, SyncMode, is_unattended
 from klaviyo_assets.errors import InvalidMode, InvalidRange, SyncAlreadyRunning, SyncError
@@ -82,6 +83,7 @@ class AssetSync:
         log: The run's log; its messages name the user's own settings.
         worded: Replaces the names of settings in a message by the user's own.
         partitions: The partitions of its rows, and the key of their asset; None if there is none.
+        catalog: All resource types in use.
         of_partitions: True if the partitions op runs the sync; that op reports the partitions itself and fails if the sync is skipped.
     """
 
@@ -96,6 +98,7 @@ class AssetSync:
     ending: Ending
     log: logging.Logger
     worded: Callable[[str], str]
+    catalog: Catalog
     materializes: bool = True
     checks: frozenset[str] = frozenset()
     parent_ending: Ending | None = None
@@ -199,6 +202,7 @@ class AssetSync:
             feed=self.feed,
             periods=self.partitions[1].periods if self.partitions is not None else None,
             waits=self._waits,
+            catalog=self.catalog,
         )
         if self.config.mode is SyncMode.repair and access.error is None:
             await request_rereads(client, AuditStore(self.warehouse, self.schema))

@@ -41,7 +41,7 @@ class SyncStep:
         klaviyo: The Klaviyo resource.
         duckdb: The DuckDB resource.
         setting_names: What messages call the settings.
-        catalog: Resource types that field rules may name, besides those of this package.
+        catalog: Resource types that are in use, besides those of this package.
         partitions: By resource type, the key of the asset with its partitions, and these.
     """
 
@@ -134,7 +134,12 @@ class SyncStep:
 
     def _rules(self) -> Mapping[str, FieldRuleSet]:
         """Return the rules of all types: a misspelt rule must stop every sync, since the values that it is meant for would be stored unchanged."""
-        return rule_sets_for(self.klaviyo.field_rules, CATALOG.updated(self.catalog))
+        return rule_sets_for(self.klaviyo.field_rules, self._known_types)
+
+    @cached_property
+    def _known_types(self) -> Catalog:
+        """The types of this package, and the user's own."""
+        return CATALOG.updated(self.catalog)
 
     def _sync(
         self,
@@ -158,6 +163,7 @@ class SyncStep:
             ending=ending,
             log=worded_log(self.context.log, self.setting_names.worded),
             worded=self.setting_names.worded,
+            catalog=self._known_types,
             partitions=self.partitions.get(entry.name),
             **arguments,
         )

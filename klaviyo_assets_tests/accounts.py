@@ -18,7 +18,7 @@ from klaviyo_assets.api.client import KlaviyoClient
 from klaviyo_assets.api.client_settings import ClientSettings
 from klaviyo_assets.audit.audit import request_rereads
 from klaviyo_assets.audit.audit_store import AuditStore
-from klaviyo_assets.catalog import CATALOG
+from klaviyo_assets.catalog import CATALOG, Catalog
 from klaviyo_assets.catalog.endpoint import TIER_XL, PageSize
 from klaviyo_assets.catalog.resource_type import ResourceType, Subset
 from klaviyo_assets.decode import EXTRA, SYNCED_AT, PageDecoder
@@ -67,6 +67,7 @@ def sync(
     schema: str = "klaviyo",
     account_id: str | None = None,
     accept_other_account: bool = False,
+    catalog: Catalog = CATALOG,
     **settings: Any,
 ) -> SyncReport:
     """Run one sync against a sandbox."""
@@ -90,6 +91,7 @@ def sync(
                 log,
                 account_id=account_id,
                 accept_other_account=accept_other_account,
+                catalog=catalog,
             ).run()
 
     return asyncio.run(run())

@@ -21,7 +21,7 @@ from klaviyo_assets.api.auth import ApiKey
 from klaviyo_assets.api.client import KlaviyoClient
 from klaviyo_assets.api.client_settings import DEFAULT_BASE_URL
 from klaviyo_assets.api.klaviyo_errors import KlaviyoError, PlanGate, ScopeMissing
-from klaviyo_assets.catalog import CATALOG
+from klaviyo_assets.catalog import CATALOG, Catalog, ResourceType
 from klaviyo_assets.decode import PageDecoder
 from klaviyo_assets.errors import SyncError
 
@@ -61,7 +61,7 @@ class Identity:
     failure: str | None = None
 
 
-async def identify(client: KlaviyoClient, state_dir: Path, schema: str, account_id: str | None = None) -> Identity:
+async def identify(client: KlaviyoClient, state_dir: Path, schema: str, account_id: str | None = None, *, catalog: Catalog = CATALOG) -> Identity:
     """Return the account of the client's key, ``unknown`` if the key may not read it, and whether it has filled the schema before.
 
     Sends at most one request per key. The response is stored in ``identity.json`` under a salted fingerprint of the key and the base URL (another
@@ -73,6 +73,7 @@ async def identify(client: KlaviyoClient, state_dir: Path, schema: str, account_
         state_dir: Folder of the database's state.
         schema: DuckDB schema.
         account_id: The account, if the user has set it; then no request is sent.
+        catalog: The resource types in use, with the one that identifies the account.
 
     Raises:
         SyncError: If the account's id is an API key by mistake, which would be stored.
@@ -87,7 +88,7 @@ async def identify(client: KlaviyoClient, state_dir: Path, schema: str, account_
             content = _read(path)
             name = _fingerprint(client, content.salt)
             if account_id is None and name not in content.accounts:
-                found, failure = await _request_account(client)
+                found, failure = await _request_account(client, catalog.account_type)
                 if found is not None:
                     content.accounts[name] = found
                     _write(path, content)
@@ -130,9 +131,8 @@ async def _locked(state_dir: Path, seconds: float) -> AsyncIterator[None]:
         await lock.release()
 
 
-async def _request_account(client: KlaviyoClient) -> tuple[str | None, str | None]:
+async def _request_account(client: KlaviyoClient, entry: ResourceType) -> tuple[str | None, str | None]:
     """Request the account from Klaviyo; return it, or None and why a later request may succeed."""
-    entry = CATALOG.account_type
     try:
         async with asyncio.timeout(_TIMEOUT):
             response = await client.get(entry, entry.endpoint.path, {}, PageDecoder(entry).page)

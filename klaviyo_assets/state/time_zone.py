@@ -12,13 +12,11 @@ import msgspec
 from klaviyo_assets._internal import private_files
 from klaviyo_assets.api.client import KlaviyoClient
 from klaviyo_assets.api.klaviyo_errors import AccessDenied, KlaviyoError
-from klaviyo_assets.catalog import CATALOG
+from klaviyo_assets.catalog import CATALOG, Catalog, ResourceType
 from klaviyo_assets.errors import SyncError
 from klaviyo_assets.state.identity import UNKNOWN_ACCOUNT
 
 _FRESH = timedelta(days=1)
-
-_KEY_ADVICE = f"Create a private API key that also has {CATALOG.account_type.scope_text}, and set KLAVIYO_API_KEY to it."
 
 
 class _Stored(msgspec.Struct):
@@ -40,13 +38,14 @@ class _Accounts(msgspec.Struct):
     data: list[_Record]
 
 
-async def account_time_zone(client: KlaviyoClient, state_dir: Path, account_id: str) -> ZoneInfo:
+async def account_time_zone(client: KlaviyoClient, state_dir: Path, account_id: str, *, catalog: Catalog = CATALOG) -> ZoneInfo:
     """Return the account's time zone. If Klaviyo does not name it now, the one that it named before counts.
 
     Args:
         client: The client.
         state_dir: Folder of the database's state.
         account_id: The account, or ``unknown``.
+        catalog: The resource types in use, with the one that identifies the account.
 
     Raises:
         SyncError: If it is not known, or this machine does not know it; the text says what to do.
@@ -55,12 +54,14 @@ async def account_time_zone(client: KlaviyoClient, state_dir: Path, account_id: 
     stored = None if account_id == UNKNOWN_ACCOUNT else _read(path)
     if stored is None or client.now() - stored.at > _FRESH:
         try:
-            stored = _Stored(await _request(client), client.now())
+            stored = _Stored(await _request(client, catalog.account_type), client.now())
             if account_id != UNKNOWN_ACCOUNT:
                 _write(path, stored)
         except KlaviyoError as error:
             if stored is None:
-                advice = _KEY_ADVICE if isinstance(error, AccessDenied) else "Run the sync again later."
+                scopes = catalog.account_type.scope_text
+                key_advice = f"Create a private API key that also has {scopes}, and set KLAVIYO_API_KEY to it."
+                advice = key_advice if isinstance(error, AccessDenied) else "Run the sync again later."
                 raise SyncError(f"Reports count by days of the account, and its time zone is not known: {error.message}", advice) from error
     return _zone(stored.name)
 
@@ -75,8 +76,7 @@ def _zone(name: str) -> ZoneInfo:
         ) from error
 
 
-async def _request(client: KlaviyoClient) -> str:
-    entry = CATALOG.account_type
+async def _request(client: KlaviyoClient, entry: ResourceType) -> str:
     fields = {f"fields[{entry.jsonapi_type}]": "timezone"}
     response = await client.get(entry, entry.endpoint.path, fields, msgspec.json.Decoder(_Accounts).decode)
     name = next((record.attributes.timezone for record in response.value.data), None)

@@ -7,6 +7,7 @@ from datetime import datetime
 from functools import cached_property
 
 from klaviyo_assets.api.client import KlaviyoClient
+from klaviyo_assets.catalog import CATALOG, Catalog
 from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.extract.feed import Feed
 from klaviyo_assets.extract.metric_selection import EVERY_METRIC, MetricSelection
@@ -33,6 +34,7 @@ class SyncContext:
         selection: The metrics that are selected.
         feeds: Types that take their records from this sync's responses.
         feed: The responses of the host's sync, for a type that takes its records from them.
+        catalog: All resource types in use.
 
     Attributes:
         notes: Messages for the user.
@@ -49,6 +51,7 @@ class SyncContext:
     selection: MetricSelection = EVERY_METRIC
     feeds: Sequence[Feed] = ()
     feed: Feed | None = None
+    catalog: Catalog = field(default_factory=lambda: CATALOG)
     notes: list[str] = field(default_factory=list)
 
     @cached_property

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from klaviyo_assets._internal.near_names import did_you_mean
 from klaviyo_assets._internal.threads import in_thread
-from klaviyo_assets.catalog import CATALOG
+from klaviyo_assets.catalog import Catalog
 from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.load.access.child_access import ChildAccess
 from klaviyo_assets.sync.context import SyncContext
@@ -13,14 +13,14 @@ from klaviyo_assets.sync.context import SyncContext
 async def selected_parents(sync: SyncContext, parents: tuple[str, ...]) -> tuple[str, ...]:
     """Return the parents that the user selects, of those that exist; all if the user selects none or the type has no choice.
 
-    Notes each name that no group has. The setting holds for lists and segments, so the name of a segment is no mistake in a sync of the members of
-    lists.
+    Notes each name that no group has. The setting holds for lists, segments and the groups of a user's own types, so the name of a segment is no
+    mistake in a sync of the members of lists.
     """
     wanted, parent = sync.options.member_groups, sync.entry.parent
     if sync.entry.replication.proof is None or parent is None or not wanted or not parents:
         return parents
     access = ChildAccess(sync.loader)
-    types = {one.name: one for one in (parent.entry, *_types_of_groups())}
+    types = {one.name: one for one in (parent.entry, *_types_of_groups(sync.catalog))}
     names = {name: await in_thread(access.names_of, one) for name, one in types.items()}
     own = names[parent.type_name]
     named = {id_ for id_, name in own.items() if id_ in wanted or name in wanted}
@@ -31,9 +31,9 @@ async def selected_parents(sync: SyncContext, parents: tuple[str, ...]) -> tuple
     return selected
 
 
-def _types_of_groups() -> list[ResourceType]:
+def _types_of_groups(catalog: Catalog) -> list[ResourceType]:
     """Return the types that the setting names records of, such as lists and segments."""
-    return [one.parent.entry for one in CATALOG.values() if one.parent is not None and one.replication.proof is not None]
+    return [one.parent.entry for one in catalog.values() if one.parent is not None and one.replication.proof is not None]
 
 
 def _note_unknown(sync: SyncContext, names: Mapping[str, Mapping[str, str]]) -> None:

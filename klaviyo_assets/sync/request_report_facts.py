@@ -78,7 +78,7 @@ async def report_facts(sync: SyncContext) -> ReportFacts | None:
     report, client = sync.entry.replication.report, sync.client
     if report is None:
         return None
-    zone = await account_time_zone(client, sync.loader.warehouse.state_dir, sync.row.account_id)
+    zone = await account_time_zone(client, sync.loader.warehouse.state_dir, sync.row.account_id, catalog=sync.catalog)
     metrics = sync.options.conversion_metrics or await _revenue_metric(client) if report.by_conversion_metric else ()
     began = await _began(client) if sync.entry.named_in_filter is None else None
     since = began.astimezone(zone).date() if began is not None else _FOUNDED

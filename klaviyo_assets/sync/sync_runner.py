@@ -22,6 +22,7 @@ from klaviyo_assets._internal.threads import in_thread
 from klaviyo_assets.api.client import KlaviyoClient
 from klaviyo_assets.api.klaviyo_errors import KlaviyoError
 from klaviyo_assets.api.probe import sync_clock
+from klaviyo_assets.catalog import CATALOG, Catalog
 from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.errors import FolderFailed, StillLocked, SyncError
 from klaviyo_assets.extract.error_position import locating_decode_errors
@@ -80,6 +81,7 @@ class SyncRunner:
         feed: The responses of the host's sync, for a type that takes its records from them; None to read the host itself.
         periods: Days or months by which changes are recorded, for partitions in Dagster; None to record none.
         waits: True to wait for another sync of the type into the schema to end, instead of raising.
+        catalog: All resource types in use: which of them identifies the account, and which types' records a setting may name.
 
     Example:
         >>> report = await SyncRunner(CATALOG["lists"], SyncOptions(), client, warehouse, "klaviyo", None, log).run()
@@ -101,6 +103,7 @@ class SyncRunner:
     feed: Feed | None = None
     periods: Periods | None = None
     waits: bool = False
+    catalog: Catalog = field(default_factory=lambda: CATALOG)
 
     async def run(self) -> SyncReport:
         """Plan, fetch, stage and load.
@@ -153,7 +156,7 @@ class SyncRunner:
         refusal = self.refusal or await self._check_access()
         if refusal:
             return await self._run_recorded(Identity(UNKNOWN_ACCOUNT, seen=True), refusal, began)
-        identity = await identify(self.client, self.warehouse.state_dir, self._schema_key, self.account_id)
+        identity = await identify(self.client, self.warehouse.state_dir, self._schema_key, self.account_id, catalog=self.catalog)
         folder = account_folder(self.client, identity.account_id)
         if folder is None:
             return await self._run_recorded(identity, None, began)
@@ -171,7 +174,17 @@ class SyncRunner:
         )
         fingerprint = self._fingerprint(self.field_rules.fingerprint)
         sync = SyncContext(
-            self.entry, self.request, self.client, loader, row, self.log, fingerprint, self.parent_failed, feeds=self.feeds, feed=self.feed
+            self.entry,
+            self.request,
+            self.client,
+            loader,
+            row,
+            self.log,
+            fingerprint,
+            self.parent_failed,
+            feeds=self.feeds,
+            feed=self.feed,
+            catalog=self.catalog,
         )
         for note in loader.notes:
             sync.note(note)

@@ -75,6 +75,7 @@ def results_of(error: Exception | None, *, of_partitions: bool = False) -> list[
         ending=Ending(failed=True),
         log=logging.getLogger("partitions"),
         worded=str,
+        catalog=CATALOG,
         partitions=(BY_DAY, EventPartitions()),
         of_partitions=of_partitions,
     )

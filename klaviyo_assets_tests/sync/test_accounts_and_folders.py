@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from klaviyo_assets.api.auth import parse_api_key
 from klaviyo_assets.api.client import KlaviyoClient
 from klaviyo_assets.api.client_settings import ClientSettings
 from klaviyo_assets.api.klaviyo_errors import RequestFailed
+from klaviyo_assets.catalog import CATALOG
 from klaviyo_assets.errors import AccountMismatch, FolderFailed, InvalidRange, StillLocked, SyncError
 from klaviyo_assets.extract.sync_options import SyncMode, SyncOptions, parse_instant
 from klaviyo_assets.load.batch import Batch
@@ -26,8 +28,9 @@ from klaviyo_assets.load.loader import Loader
 from klaviyo_assets.sandbox.keys import ALL_SCOPES_KEY, RECOMMENDED_SCOPES_KEY
 from klaviyo_assets.sandbox.process import SandboxProcess
 from klaviyo_assets.staging.manifest import Manifest
-from klaviyo_assets.state.identity import Identity, identify, remember
+from klaviyo_assets.state.identity import UNKNOWN_ACCOUNT, Identity, identify, remember
 from klaviyo_assets.state.sync_log import SyncLogEntry
+from klaviyo_assets.state.time_zone import account_time_zone
 from klaviyo_assets.warehouse import LocalFile
 from klaviyo_assets_tests.accounts import in_small_pages, local_file, query, sync, table, truth
 
@@ -327,3 +330,23 @@ def test_an_invalid_schema_name_is_rejected(schema: str, account: SandboxProcess
 def test_an_invalid_start_is_rejected(text: str) -> None:
     with pytest.raises(InvalidRange, match="start is not a date"):
         parse_instant(text, "start")
+
+
+def test_the_account_is_read_as_the_catalog_in_use_says(account: SandboxProcess, tmp_path: Path) -> None:
+    """A user's own catalog may replace the type of the account, for example with an endpoint of a gateway."""
+    elsewhere = replace(CATALOG.account_type, endpoint=replace(CATALOG.account_type.endpoint, path="/api/elsewhere"))
+    replaced = CATALOG.updated({elsewhere.name: elsewhere})
+    (tmp_path / "other").mkdir()
+
+    async def run() -> tuple[Identity, Identity]:
+        async with KlaviyoClient(parse_api_key(ALL_SCOPES_KEY), ClientSettings(base_url=account.base_url)) as client:
+            known = await identify(client, tmp_path, "klaviyo")
+            unknown = await identify(client, tmp_path / "other", "klaviyo", catalog=replaced)
+            assert (await account_time_zone(client, tmp_path, known.account_id)).key
+            with pytest.raises(SyncError, match="/api/elsewhere"):
+                await account_time_zone(client, tmp_path / "other", known.account_id, catalog=replaced)
+            return known, unknown
+
+    known, unknown = asyncio.run(run())
+    assert (known.failure, unknown.account_id) == (None, UNKNOWN_ACCOUNT)
+    assert "/api/elsewhere" in (unknown.failure or "")

@@ -1,6 +1,7 @@
 """Members of lists and segments: joins by windows, removals by counts, merges, deleted groups, and groups that the user selects."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 
 import polars as pl
@@ -8,12 +9,16 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from klaviyo_assets.api.klaviyo_errors import KlaviyoError
+from klaviyo_assets.catalog import CATALOG
+from klaviyo_assets.catalog.columns import parent_id
+from klaviyo_assets.catalog.resource_type import Parent
 from klaviyo_assets.extract.strategies import proof
 from klaviyo_assets.extract.sync_options import SyncMode, SyncOptions
 from klaviyo_assets.sandbox.process import SandboxProcess
 from klaviyo_assets.sync.sync_report import SyncReport
 from klaviyo_assets.warehouse import LocalFile
 from klaviyo_assets_tests.accounts import in_small_pages, query, small, sync, table, truth
+from klaviyo_assets_tests.outside_types import VOUCHERS
 
 NAME = "list_members"
 DUE = proof.LONGEST + timedelta(hours=1)
@@ -196,6 +201,27 @@ def test_a_group_that_no_list_or_segment_has_is_noted(shop: SandboxProcess, ware
     (note,) = sync(NAME, shop, warehouse, SyncOptions(member_groups=(name, other, segment))).notes
     assert note.startswith(f"The setting member_groups names {name!r}, which is no id or name of a record in lists and segments")
     assert f"'{name} (renamed)'?" in note, "among the similar names"
+
+
+@pytest.mark.long
+def test_a_group_of_a_type_from_outside_may_be_named(shop: SandboxProcess, warehouse: LocalFile) -> None:
+    sync("lists", shop, warehouse)
+    with warehouse.connection() as connection:
+        connection.execute("CREATE TABLE klaviyo.klaviyo.vouchers AS SELECT 'SPRING' AS id, NULL::TIMESTAMPTZ AS _deleted_at")
+    chosen = SyncOptions(member_groups=("SPRING", query(warehouse, "SELECT min(id) FROM lists")[0][0]))
+    holders = replace(
+        CATALOG[NAME],
+        name="voucher_holders",
+        parent=Parent(VOUCHERS, "/api/vouchers/{id}/profiles", "voucher_id"),
+        endpoint=replace(CATALOG[NAME].endpoint, path="/api/vouchers/{id}/profiles"),
+        columns=(parent_id("voucher_id", "Id of the voucher."), *CATALOG[NAME].columns[1:]),
+        primary_key=("voucher_id", "profile_id"),
+    )
+
+    report = sync(NAME, shop, warehouse, chosen, catalog=CATALOG.with_(VOUCHERS, holders))
+
+    assert report.notes == ()
+    assert "'SPRING', which is no id or name of a record in lists" in sync(NAME, shop, warehouse, chosen).notes[0]
 
 
 @pytest.mark.long

@@ -22,7 +22,16 @@ from klaviyo_assets.partition_assets import build_partition_op, partitioned_spec
 from klaviyo_assets.partitions import EventPartitions, event_partitions
 from klaviyo_assets.setting_names import SettingNames
 from klaviyo_assets.translator import KlaviyoTranslator, checked_translator
-from klaviyo_assets.validation import InvalidDefinition, check_keys, check_name, check_op_names, check_outside_types, check_schema, selected_types
+from klaviyo_assets.validation import (
+    InvalidDefinition,
+    check_execute,
+    check_keys,
+    check_name,
+    check_op_names,
+    check_outside_types,
+    check_schema,
+    selected_types,
+)
 
 if TYPE_CHECKING:
     from klaviyo_assets.asset_sync import Result
@@ -74,8 +83,9 @@ def build_klaviyo_assets(
             page link. Nothing else is retried, and nothing if Klaviyo's ``Retry-After`` is 15 minutes or longer. A retry of the shared op syncs all
             its selected types again; those that had succeeded find nothing new.
         execute: Runs each sync op. It gets Dagster's context and the sync, calls ``sync.run()`` and yields what that yields: materializations and
-            check results. So code of yours can run before and after a sync, look at its results, and handle its failure. The op of partitions calls
-            it for each run of adjacent days, and fails if it yields no materialization of events: these days were not read.
+            check results. So code of yours can run before and after a sync, look at its results, and handle its failure. The op fails if assets are
+            selected and it does not run the sync to its end, or leaves out a materialization. The op of partitions calls it for each run of adjacent
+            days, and fails if it yields no materialization of events: these days were not read.
         setting_names: What messages call the settings; the fields of the two resources by default.
         partitions: ``"daily"`` or ``"monthly"``, or :class:`~klaviyo_assets.EventPartitions`, to add an asset with the days or months of events as
             partitions, ``events_by_day`` or ``events_by_month``. The op that reads them is the last element. By default there is none.
@@ -96,6 +106,7 @@ def build_klaviyo_assets(
     """
     entries = list(selected_types(resource_types, catalog).values())
     check_name(name)
+    check_execute(execute)
     check_outside_types(entries)
     check_op_names([f"{name}_{SMALL_TYPES}"], {f"{name}_{entry.name}": entry for entry in entries if _has_own_op(entry)})
     translator = KlaviyoTranslator() if translator is None else checked_translator(translator)
@@ -212,6 +223,7 @@ def _build_op(
     def sync_assets(context: dg.AssetExecutionContext, config: KlaviyoSyncConfig) -> Any:
         """Sync the selected resource types of the op."""
         # Imported only when a sync runs: a code location is loaded far more often, and should load fast.
+        from klaviyo_assets.execute_hook import executed
         from klaviyo_assets.sync_op import SyncStep
 
         step = SyncStep(
@@ -220,6 +232,6 @@ def _build_op(
             partitions={name: (key, periods) for name, (op, periods) in partitions.items() if (key := current_key(context, op)) is not None},
             **settings.of_step(context),
         )
-        yield from execute(context, step)
+        yield from executed(execute, context, step)
 
     return sync_assets

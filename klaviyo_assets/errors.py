@@ -8,7 +8,7 @@ packages raise are defined here, the others in the module that the tree names::
       x SyncError               a sync, an audit or an erasure cannot be done
         - InvalidRange          the run config names a field or time window that cannot be read
         - InvalidMode           the run config names a mode that the resource type does not have
-        - NotSynced             a user's own code has not run a sync exactly once
+        - NotSynced             a user's ``execute`` has not run a sync, or has not passed its results on
         - AssetUnknown          the keys of assets were changed in a way that their op does not know
         - UnknownMetric         a setting names a metric that the account does not have (klaviyo_assets/extract/metric_selection.py)
         - SyncAlreadyRunning    another run is syncing this resource type
@@ -114,19 +114,9 @@ class DaysDiffer(SyncError):
 
 
 class NotSynced(SyncError):
-    """The user's ``execute`` has not materialized the events of some partitions exactly once, so these cannot be reported as read.
+    """The user's ``execute`` has not run a sync to its end, or has not passed on what it materialized, so Dagster would show something else."""
 
-    Args:
-        asset: The asset of events.
-        window: The time window.
-        times: How often it was materialized.
-    """
-
-    def __init__(self, asset: str, window: str, times: int) -> None:
-        super().__init__(
-            f"{window} of {asset} had to be read for its partitions, but execute yielded {times or 'no'} materializations of it.",
-            "Let execute yield what sync.run() yields, and raise its failure.",
-        )
+    advice = "Let execute yield what sync.run() yields, and raise its failure."
 
 
 class AssetUnknown(SyncError):

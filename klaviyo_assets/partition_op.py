@@ -12,6 +12,7 @@ from klaviyo_assets.asset_sync import AssetSync, Ending, Result
 from klaviyo_assets.config import KlaviyoSyncConfig, SyncMode
 from klaviyo_assets.errors import NotSynced
 from klaviyo_assets.event_batch import ROW_COUNT, log_check, log_result
+from klaviyo_assets.execute_hook import results_of
 from klaviyo_assets.failures import EXPLAINED, failure
 from klaviyo_assets.partitions import EventPartitions
 from klaviyo_assets.period_report import PeriodReport
@@ -81,7 +82,7 @@ class PartitionStep:
         (events,) = self.sync.assets
         synced = 0
         inputs = InputVersions(self.context, [events])  # only those that a translator has added
-        for result in self.execute(self.context, self.sync.with_config(config)):
+        for result in results_of(self.execute, self.context, self.sync.with_config(config)):
             if isinstance(result, dg.MaterializeResult) and result.asset_key in (None, events):
                 log_result(self.context, events, result, inputs)  # the sync has changed the table's own asset too
                 synced += 1
@@ -90,7 +91,13 @@ class PartitionStep:
             else:
                 yield result
         if synced != 1:  # the user's `execute` has not run the sync, or has handled its failure
-            raise failure(NotSynced(events.to_user_string(), f"{window.start:%Y-%m-%dT%H:%MZ} to {window.end:%Y-%m-%dT%H:%MZ}", synced), self._worded)
+            raise failure(
+                NotSynced(
+                    f"{window.start:%Y-%m-%dT%H:%MZ} to {window.end:%Y-%m-%dT%H:%MZ} of {events.to_user_string()} had to be read for its partitions, "
+                    f"but execute yielded {synced or 'no'} materializations of it."
+                ),
+                self._worded,
+            )
 
     def _materializations(self, selected: set[date]) -> Iterator[dg.MaterializeResult[Any]]:
         """Yield the materialization of all partitions, which has one data version in Dagster, and give those that have another their own."""

@@ -25,6 +25,19 @@ from klaviyo_assets.warehouse.factory import warehouse_with
 from klaviyo_assets.warehouse.interface import Warehouse
 
 
+@dataclass
+class StepProgress:
+    """How far the runs of a step have come.
+
+    Attributes:
+        ended: True once one of them has synced what was selected, successfully or not.
+        materialized: Assets of which they have yielded a materialization.
+    """
+
+    ended: bool = False
+    materialized: set[dg.AssetKey] = field(default_factory=set)
+
+
 @dataclass(frozen=True)
 class SyncStep:
     """One execution of a sync op: its selected assets and checks.
@@ -43,6 +56,7 @@ class SyncStep:
         setting_names: What messages call the settings.
         catalog: Resource types that are in use, besides those of this package.
         partitions: By resource type, the key of the asset with its partitions, and these.
+        progress: What its runs, and those of steps that are derived from it, have yielded.
     """
 
     context: dg.AssetExecutionContext
@@ -54,6 +68,7 @@ class SyncStep:
     setting_names: SettingNames = VARIABLES
     catalog: Catalog = field(default_factory=lambda: CATALOG)
     partitions: Mapping[str, tuple[dg.AssetKey, EventPartitions]] = field(default_factory=dict)
+    progress: StepProgress = field(default_factory=StepProgress)
 
     def run(self) -> Iterator[Result]:
         """Yield materializations and check results as they come.
@@ -80,8 +95,11 @@ class SyncStep:
         for result in merged([sync.results() for sync in syncs]):
             if isinstance(result, AssetFailure):
                 errors[result.entry.name] = result.error
-            else:
-                yield result
+                continue
+            if isinstance(result, dg.MaterializeResult) and result.asset_key is not None:
+                self.progress.materialized.add(result.asset_key)
+            yield result
+        self.progress.ended = True
         if errors:
             self._fail({_name_of(sync): errors[sync.entry.name] for sync in syncs if sync.entry.name in errors}, len(syncs))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections import Counter
 from typing import TYPE_CHECKING, ClassVar
 
@@ -52,6 +53,26 @@ def check_schema(schema: str) -> None:
         raise InvalidDefinition(
             f"The schema cannot be called {schema!r}: DuckDB uses that name itself. Give the translator or the account another one."
         )
+
+
+def check_execute(execute: object) -> None:
+    """Check the user's code around a sync: a function, not an asynchronous one, that can be called with Dagster's context and the sync.
+
+    Raises:
+        InvalidDefinition: If it is something else.
+    """
+    advice = "Give a function execute(context, sync) that yields what sync.run() yields, or leave it out."
+    if not callable(execute):
+        raise InvalidDefinition(f"execute={execute!r} cannot be called. {advice}")
+    name = getattr(execute, "__qualname__", type(execute).__qualname__)
+    if inspect.iscoroutinefunction(execute) or inspect.isasyncgenfunction(execute):
+        raise InvalidDefinition(f"execute={name} is asynchronous, and Dagster runs it as a plain function. {advice}")
+    try:
+        inspect.signature(execute).bind(None, None)
+    except TypeError as error:
+        raise InvalidDefinition(f"execute={name} cannot be called with a context and a sync: {error}. {advice}") from None
+    except ValueError:  # a callable of another language, which does not name its parameters
+        return
 
 
 def selected_types(resource_types: Iterable[str] | None, catalog: Catalog) -> Catalog:

@@ -4,7 +4,7 @@ import json
 
 from markdown_text import in_words, table
 
-from klaviyo_assets.marts.dependencies import Parser, fingerprint
+from klaviyo_assets.marts.dependencies import Parser, statement_fingerprint
 from klaviyo_assets.marts.library import FIVETRAN, read_models, statements
 from klaviyo_assets.marts.model import Model
 
@@ -28,7 +28,7 @@ def parsed() -> str:
     """Return the file of the tables that the statements of the models read, one line a statement."""
     own = {sql for model in read_models([FIVETRAN]).values() for sql in statements(model)}
     with Parser() as parser:
-        found = {fingerprint(sql): parser.parse(sql) for sql in own}
+        found = {statement_fingerprint(sql): parser.parse(sql) for sql in own}
     return "{\n" + ",\n".join(f"{json.dumps(key)}: {json.dumps(found[key])}" for key in sorted(found)) + "\n}\n"
 
 

@@ -22,7 +22,7 @@ from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.config import KlaviyoSyncConfig, SyncMode, is_unattended
 from klaviyo_assets.errors import InvalidMode, InvalidRange, SyncAlreadyRunning, SyncError
 from klaviyo_assets.extract.feed import Feed
-from klaviyo_assets.extract.sync_options import SyncOptions, conversion_metrics, parse_instant
+from klaviyo_assets.extract.sync_options import SyncOptions, conversion_metrics, parse_user_time
 from klaviyo_assets.failures import EXPLAINED
 from klaviyo_assets.materialization import materialization
 from klaviyo_assets.partitions import EventPartitions
@@ -224,8 +224,8 @@ class AssetSync:
             raise InvalidRange(
                 f"field, start and end are for mode range, and the mode is {config.mode.name}.", "Add mode: range, or leave the three out."
             )
-        start = parse_instant(config.start, "start") if config.start else None
-        end = parse_instant(config.end, "end") if config.end else None
+        start = parse_user_time(config.start, "start") if config.start else None
+        end = parse_user_time(config.end, "end") if config.end else None
         return SyncOptions(
             mode=config.mode,
             field=config.field,

@@ -10,7 +10,7 @@ from klaviyo_assets import checks
 from klaviyo_assets._internal.threads import in_thread
 from klaviyo_assets.api.klaviyo_errors import AccessDenied, ApiKeyError
 from klaviyo_assets.audit.audit import Audit
-from klaviyo_assets.audit.audit_store import AuditStore, names_of
+from klaviyo_assets.audit.audit_store import AuditStore, names_of_metrics
 from klaviyo_assets.audit.audit_tables import AuditRecord
 from klaviyo_assets.audit.compare import Difference
 from klaviyo_assets.resources import KlaviyoResource
@@ -78,7 +78,7 @@ class AuditExecution:
         return (None, []) if last is None else (last[0].compared, sorted({one.day for one in last[1]}))
 
     def _result(self, record: AuditRecord, found: list[Difference]) -> dg.AssetCheckResult:
-        names = names_of(self.warehouse, self.schema, {one.metric_id for one in found})
+        names = names_of_metrics(self.warehouse, self.schema, {one.metric_id for one in found})
         return checks.complete(record, found, names, self.asset)
 
     async def _audit(self, *, only_rereads: bool) -> tuple[AuditRecord, list[Difference]]:

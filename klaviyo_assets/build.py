@@ -23,7 +23,7 @@ from klaviyo_assets.publish.target import PublishTarget
 from klaviyo_assets.published_asset import build_klaviyo_published, publish_target
 from klaviyo_assets.resources import KlaviyoResource, check_account
 from klaviyo_assets.schedules import KlaviyoSchedules
-from klaviyo_assets.setting_names import SettingNames, names_of
+from klaviyo_assets.setting_names import SettingNames, names_in_code
 from klaviyo_assets.translator import KlaviyoTranslator, checked_translator
 from klaviyo_assets.validation import check_name
 from klaviyo_assets.warehouse.default_name import check_schema_name
@@ -97,7 +97,7 @@ def build_klaviyo_definitions(
     translator = account_translator(translator, name, database)
     if isinstance(database, DuckDBResource) and not isinstance(database.database, dg.EnvVar):
         check_schema_name(translator.schema, database.database)
-    setting_names = setting_names or names_of(name, duckdb_key, klaviyo, database)
+    setting_names = setting_names or names_in_code(name, duckdb_key, klaviyo, database)
     by_period = event_partitions(partitions, _start_date(klaviyo))
     assets = build_klaviyo_assets(
         resource_types=resource_types,

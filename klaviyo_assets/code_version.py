@@ -9,7 +9,7 @@ import dagster as dg
 
 from klaviyo_assets.catalog import REVISION
 from klaviyo_assets.catalog.resource_type import ResourceType
-from klaviyo_assets.extract.sync_options import fingerprint
+from klaviyo_assets.extract.sync_options import read_fingerprint
 from klaviyo_assets.resources import KlaviyoResource
 
 _LENGTH = 12
@@ -22,7 +22,7 @@ def code_version(entry: ResourceType) -> str:
         entry: The resource type.
     """
     columns = [(column.name, str(column.type), column.path) for column in entry.columns]
-    return _hash([fingerprint(entry, REVISION), columns])
+    return _hash([read_fingerprint(entry, REVISION), columns])
 
 
 def with_options(version: str, entry: ResourceType, klaviyo: KlaviyoResource) -> str:

@@ -13,14 +13,14 @@ from pydantic import Field
 
 from klaviyo_assets.frames.explained import InputReading
 from klaviyo_assets.frames.input_selection import Selection
-from klaviyo_assets.frames.kinds import LAZY, frame, kind_of
+from klaviyo_assets.frames.kinds import LAZY, frame, frame_kind_of
 from klaviyo_assets.frames.lazy import Opened, lazy_frame
 from klaviyo_assets.frames.published import published_copy
 from klaviyo_assets.resources import option_field
 from klaviyo_assets.setting_names import worded_by
 from klaviyo_assets.settings import OPTIONS
 from klaviyo_assets.warehouse.factory import warehouse_with
-from klaviyo_assets.warehouse.sql import parts_of, pasted
+from klaviyo_assets.warehouse.sql import pasted, unquoted_parts
 
 PUBLISHED_FILE, PUBLISHED_SCHEMA = "klaviyo/published_file", "klaviyo/schema"
 """Metadata of the asset ``published``: the path of the copy, and the account's schema."""
@@ -133,7 +133,7 @@ def _source(context: dg.InputContext) -> _TableSource:
 
 
 def _qualified(table: str, schema: str = "main") -> tuple[str, str]:
-    *others, name = parts_of(table)
+    *others, name = unquoted_parts(table)
     return (others[-1] if others else schema, name)
 
 
@@ -169,7 +169,7 @@ def _window(context: dg.InputContext) -> tuple[datetime, datetime] | None:
 
 def _kind(context: dg.InputContext) -> str:
     try:
-        return kind_of(context.dagster_type.typing_type)
+        return frame_kind_of(context.dagster_type.typing_type)
     except TypeError as error:
         raise dg.Failure(f"The input {context.name}: {error}.", allow_retries=False) from None
 

@@ -17,7 +17,7 @@ from klaviyo_assets.quality.period_counts import PeriodCounts
 from klaviyo_assets.state.changed_periods import ChangedPeriod, ChangedPeriods
 from klaviyo_assets.state.coverage import TimeWindow
 from klaviyo_assets.state.data_version import data_version
-from klaviyo_assets.state.days import windows_of
+from klaviyo_assets.state.days import windows_of_days
 from klaviyo_assets.state.sync_log import SyncLog
 from klaviyo_assets.warehouse.interface import Warehouse
 
@@ -108,7 +108,7 @@ class PeriodReport:
             return
         with self.warehouse.connection() as connection:
             covered = self._complete(PeriodCounts(connection, self.warehouse, self.schema, self.entry, periods))
-        agreeing = periods.inside([compared], first, last) - periods.overlapping(windows_of(differing), first, last)
+        agreeing = periods.inside([compared], first, last) - periods.overlapping(windows_of_days(differing), first, last)
         if cleared := failed & covered & agreeing:
             self.send(selected=cleared)
 
@@ -122,7 +122,7 @@ class PeriodReport:
             DaysDiffer: Always if there are any, since Dagster shows partitions of failed runs alone as failed.
         """
         periods, first, last = self.partitions.periods, self.partitions.first, self.partitions.last()
-        if found := sorted(periods.overlapping(windows_of(days), first, last)):
+        if found := sorted(periods.overlapping(windows_of_days(days), first, last)):
             mark_as_failed(self.context, self.asset, [EventPartitions.key(period) for period in found])
             raise DaysDiffer(len(found), self.asset.to_user_string())
 

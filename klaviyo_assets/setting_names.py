@@ -96,7 +96,7 @@ VARIABLES = SettingNames(None)
 """Names for this package's own code location: the variables themselves."""
 
 
-def names_of(resource_key: str, duckdb_key: str, klaviyo: dg.ConfigurableResource[Any], duckdb: object) -> SettingNames:
+def names_in_code(resource_key: str, duckdb_key: str, klaviyo: dg.ConfigurableResource[Any], duckdb: object) -> SettingNames:
     """Return the names for resources that are set in the code: with the variable of each ``EnvVar`` among their values."""
     values = {name: getattr(klaviyo, name) for name in type(klaviyo).model_fields} | {"database": getattr(duckdb, "database", None)}
     variables = {name: value.env_var_name for name, value in values.items() if isinstance(value, dg.EnvVar)}

@@ -7,7 +7,7 @@ from typing import Any, Self
 
 import dagster as dg
 
-from klaviyo_assets._internal.event_loop import merged
+from klaviyo_assets._internal.event_loop import merge_streams
 from klaviyo_assets._internal.redaction import redact, without_key
 from klaviyo_assets.asset_sync import AssetFailure, AssetSync, Ending, Result
 from klaviyo_assets.catalog import CATALOG, Catalog
@@ -92,7 +92,7 @@ class SyncStep:
         self.require_a_type_for_each_key()
         syncs = list(self._syncs(warehouse))
         errors: dict[str, Exception] = {}
-        for result in merged([sync.results() for sync in syncs]):
+        for result in merge_streams([sync.results() for sync in syncs]):
             if isinstance(result, AssetFailure):
                 errors[result.entry.name] = result.error
                 continue

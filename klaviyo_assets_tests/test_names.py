@@ -1,4 +1,4 @@
-"""Each module, class, type and constant of the package has a name of its own, so that a name says which one is meant."""
+"""Each module, class, type, constant and public function of the package has a name of its own, so that a name says which one is meant."""
 
 import ast
 from collections import defaultdict
@@ -32,6 +32,12 @@ def test_no_two_classes_types_or_constants_share_a_name() -> None:
     assert shared(defined) == {}
 
 
+def test_no_two_public_functions_share_a_name() -> None:
+    public = [(name, path) for path in MODULES for name in functions(path.read_text()) if not name.startswith("_")]
+    assert len(public) > 400
+    assert shared(public) == {}
+
+
 def test_no_private_class_has_two_meanings() -> None:
     private = [(name, path) for path in MODULES for name in classes(path.read_text()) if name.startswith("_")]
     assert len(private) > 50
@@ -48,13 +54,16 @@ Alias = dict[str, int]
 P = TypeVar("P")
 __all__ = ["Found"]
 def function(): LOCAL = 1
+async def _waits():
+    def inner(): ...
 """
     assert list(definitions(text)) == ["Found", "LIMIT", "Alias"]
     assert list(classes(text)) == ["Found", "_Private"]
+    assert functions(text) == ["function", "_waits"]
 
 
 def definitions(text: str) -> Iterator[str]:
-    """Yield the public classes, types and constants that a module defines at its top level. Functions are found by their module."""
+    """Yield the public classes, types and constants that a module defines at its top level."""
     for statement in ast.parse(text).body:
         match statement:
             case ast.ClassDef(name=name):
@@ -71,6 +80,11 @@ def definitions(text: str) -> Iterator[str]:
 def classes(text: str) -> list[str]:
     """Return the classes that a module defines at its top level."""
     return [statement.name for statement in ast.parse(text).body if isinstance(statement, ast.ClassDef)]
+
+
+def functions(text: str) -> list[str]:
+    """Return the functions that a module defines at its top level."""
+    return [statement.name for statement in ast.parse(text).body if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef)]
 
 
 def is_type_variable(value: ast.expr) -> bool:

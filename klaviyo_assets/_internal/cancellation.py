@@ -30,7 +30,7 @@ def stop_on(stop: threading.Event) -> None:
     _stop.set(stop)
 
 
-def check() -> None:
+def raise_if_cancelled() -> None:
     """Raise if the current context was cancelled.
 
     Raises:

@@ -24,7 +24,7 @@ class _End:
     error: Exception | None = None
 
 
-def merged(sources: Sequence[AsyncIterable[T]]) -> Iterator[T]:
+def merge_streams(sources: Sequence[AsyncIterable[T]]) -> Iterator[T]:
     """Consume asynchronous iterables concurrently in one event loop, and yield their items as they arrive.
 
     The loop runs only while waiting for the next item. If an event loop is already running (in a notebook), all items are yielded at the end.

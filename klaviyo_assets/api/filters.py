@@ -5,11 +5,11 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 
 
-def instant(value: datetime) -> str:
+def filter_instant(value: datetime) -> str:
     """Format an instant for Klaviyo's filters: RFC 3339, UTC, unquoted, with ``Z`` (a ``+`` would become a space in a URL).
 
     Example:
-        >>> instant(datetime(2026, 1, 2, tzinfo=UTC))
+        >>> filter_instant(datetime(2026, 1, 2, tzinfo=UTC))
         '2026-01-02T00:00:00Z'
     """
     text = value.astimezone(UTC).replace(tzinfo=None).isoformat()
@@ -23,7 +23,7 @@ def compare(operator: str, field: str, value: datetime) -> str:
         >>> compare("less-than", "updated", datetime(2026, 1, 2, tzinfo=UTC))
         'less-than(updated,2026-01-02T00:00:00Z)'
     """
-    return f"{operator}({field},{instant(value)})"
+    return f"{operator}({field},{filter_instant(value)})"
 
 
 def equals(field: str, value: str) -> str:

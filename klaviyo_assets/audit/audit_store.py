@@ -184,7 +184,7 @@ class AuditStore:
         ]
 
 
-def names_of(warehouse: Warehouse, schema: str, ids: Collection[str]) -> dict[str, str]:
+def names_of_metrics(warehouse: Warehouse, schema: str, ids: Collection[str]) -> dict[str, str]:
     """Return the names of metrics that are in the table ``metrics``."""
     if not ids:
         return {}

@@ -18,7 +18,7 @@ from klaviyo_assets.decode.included_resources import Attacher, places_of, series
 from klaviyo_assets.decode.malformed import UnreadablePage, keep_originals, position, repair_all, repair_surrogates, repaired
 from klaviyo_assets.decode.polars_schema import EXTRA, INSTANT_DTYPE, SYNCED_AT, dtype
 from klaviyo_assets.decode.records import Document, RecordDecoder
-from klaviyo_assets.decode.timestamps import dates, instants, parse_instant
+from klaviyo_assets.decode.timestamps import dates, instants, timestamp_or_none
 from klaviyo_assets.decode.within import readers_within
 
 T = TypeVar("T")
@@ -196,17 +196,17 @@ class PageDecoder:
 
     def times(self, records: Sequence[Any], field: str) -> list[datetime | None]:
         """Return the values of a time column; None for a missing or invalid time."""
-        return [parse_instant(text) if text is not None else None for text in self._read[field](records)]
+        return [timestamp_or_none(text) if text is not None else None for text in self._read[field](records)]
 
     def extent(self, records: Sequence[Any], field: str) -> Extent | None:
         """Return the range of a time column's values, or None if it has none."""
         texts = [text for text in self._read[field](records) if text is not None]
         # Instants in the same format sort like text, which is much faster than parsing each.
         if set(map(len, texts)) in ({_WHOLE_SECONDS}, {_MICROSECONDS}) and {text[-6:] for text in texts} == {"+00:00"}:
-            least, greatest = parse_instant(min(texts)), parse_instant(max(texts))
+            least, greatest = timestamp_or_none(min(texts)), timestamp_or_none(max(texts))
             if least is not None and greatest is not None:
                 return Extent(least, greatest, texts == sorted(texts))
-        known = [time for text in texts if (time := parse_instant(text)) is not None]
+        known = [time for text in texts if (time := timestamp_or_none(text)) is not None]
         return Extent(min(known), max(known), known == sorted(known)) if known else None
 
     def frame(self, records: Sequence[Any], parent_ids: list[str | None] | None = None) -> pl.DataFrame:

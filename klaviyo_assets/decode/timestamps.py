@@ -37,11 +37,11 @@ _ACCEPTED = re.compile(
 microseconds."""
 
 
-def parse_instant(text: str) -> datetime | None:
+def timestamp_or_none(text: str) -> datetime | None:
     """Parse a timestamp; return None if it is invalid.
 
     Example:
-        >>> parse_instant("2026-01-02 03:04:05+00:00")
+        >>> timestamp_or_none("2026-01-02 03:04:05+00:00")
         datetime.datetime(2026, 1, 2, 3, 4, 5, tzinfo=datetime.timezone.utc)
     """
     if not _ACCEPTED.fullmatch(text):
@@ -69,7 +69,7 @@ def instants(column: Column, texts: list[str | None], extras: list[bytes | None]
     parsed = frame["parsed"].alias(column.name)
     for index in frame.select(_UNUSUAL.arg_true()).to_series().to_list():
         text = raw[index]
-        parsed[index] = value = parse_instant(text)
+        parsed[index] = value = timestamp_or_none(text)
         if value is None or _is_finer(text):
             extras[index] = _with_extra(extras[index], column.path[1:], text)
     return parsed

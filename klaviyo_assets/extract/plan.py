@@ -34,7 +34,7 @@ def plan(strategy: Strategy, context: PlanContext, oldest: datetime | None) -> P
     Raises:
         InvalidRange: If the requested range cannot be read.
     """
-    plans = [_plan(strategy, part, oldest) for part in parts_of(context)]
+    plans = [_plan(strategy, part, oldest) for part in parts_by_metric(context)]
     if len(plans) == 1:
         return plans[0]
     slices = [slice_ for one in plans for slice_ in one.slices]
@@ -43,7 +43,7 @@ def plan(strategy: Strategy, context: PlanContext, oldest: datetime | None) -> P
     return Plan(tuple(slices), stale=any(one.stale for one in plans))
 
 
-def parts_of(context: PlanContext) -> list[PlanContext]:
+def parts_by_metric(context: PlanContext) -> list[PlanContext]:
     """Return the parts of a resource type that the selection of metrics divides it into, each with the coverage that it has."""
     entry, selection, covered = context.entry, context.selection, context.covered
     if entry.metric_filter is None or (selection.selects_all and not is_divided(covered)):

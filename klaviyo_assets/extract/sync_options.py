@@ -81,7 +81,7 @@ def check_range(entry: ResourceType, request: SyncOptions) -> tuple[str, TimeWin
     return allowed, request.window
 
 
-def parse_instant(text: str, name: str) -> datetime:
+def parse_user_time(text: str, name: str) -> datetime:
     """Parse a date or time that a user entered; without an offset it is UTC.
 
     Args:
@@ -102,13 +102,13 @@ def parse_start_date(text: str, name: str) -> datetime:
     """Parse a start date; without an offset it is UTC.
 
     Args:
-        text: As for :func:`parse_instant`.
+        text: As for :func:`parse_user_time`.
         name: Its name in the error message.
 
     Raises:
         InvalidRange: If it is not a date, or is in the future by this machine's clock, so nothing would ever be read.
     """
-    value, now = parse_instant(text, name), datetime.now(UTC)
+    value, now = parse_user_time(text, name), datetime.now(UTC)
     if value > now:
         raise InvalidRange(f"{name} is in the future: {text!r}, and it is {now:%Y-%m-%dT%H:%MZ} now.", "Set an earlier date.")
     return value
@@ -130,7 +130,7 @@ def conversion_metrics(text: str | None) -> tuple[str, ...]:
     return ids
 
 
-def fingerprint(entry: ResourceType, revision: str, rules: str | None = None) -> str:
+def read_fingerprint(entry: ResourceType, revision: str, rules: str | None = None) -> str:
     """Return a short fingerprint of what determines the values that a read returns: revision, fields, includes, subsets, columns, field rules.
 
     Two reads with the same fingerprint return the same values; coverage with another fingerprint is not trusted. Columns whose values were in

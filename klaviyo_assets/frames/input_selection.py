@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from klaviyo_assets.warehouse.sql import instant, quoted
+from klaviyo_assets.warehouse.sql import instant_literal, quoted
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Selection:
         """
         conditions = [f"({self.where})"] if self.where else []
         if self.window is not None:
-            start, end = (instant(one) for one in self.window)
+            start, end = (instant_literal(one) for one in self.window)
             conditions += [f"({self.time}) >= {start}", f"({self.time}) < {end}"]
         chosen = ", ".join(quoted(column) for column in self.columns) or "*"
         return f"SELECT {chosen} FROM {table}" + (f" WHERE {' AND '.join(conditions)}" if conditions else "")

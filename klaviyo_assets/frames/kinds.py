@@ -17,7 +17,7 @@ _KINDS: dict[str, Callable[[DuckDBPyRelation], Any]] = {
 }
 
 
-def kind_of(annotation: object) -> str:
+def frame_kind_of(annotation: object) -> str:
     """Return the kind of frame that an annotation asks for; the default if it names none.
 
     Raises:
@@ -25,7 +25,7 @@ def kind_of(annotation: object) -> str:
 
     Example:
         >>> import polars
-        >>> kind_of(polars.LazyFrame)
+        >>> frame_kind_of(polars.LazyFrame)
         'polars.LazyFrame'
     """
     if not isinstance(annotation, type) or annotation is type(None):
@@ -45,7 +45,7 @@ def frame(connection: DuckDBPyConnection, query: str, kind: str) -> Any:
     Args:
         connection: The database.
         query: The query.
-        kind: As :func:`kind_of` returns it, not lazy.
+        kind: As :func:`frame_kind_of` returns it, not lazy.
     """
     return _KINDS[kind](connection.sql(as_text(connection, query)))
 

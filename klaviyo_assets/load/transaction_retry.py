@@ -50,7 +50,7 @@ def retry_on_conflict(method: Callable[Concatenate[W, P], R]) -> Callable[Concat
                 if self.warehouse.capabilities.exclusive_writer:
                     raise
                 _log.info("Another transaction has changed the same rows (%s); retrying.", error)
-            cancellation.check()
+            cancellation.raise_if_cancelled()
             time.sleep(number * random.uniform(*_SECONDS))  # noqa: S311 (no secret)
         return method(self, *arguments, **named)
 

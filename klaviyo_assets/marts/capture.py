@@ -20,7 +20,7 @@ from klaviyo_assets.marts.stores import Capture, Captures, ChangedGroups, GroupE
 from klaviyo_assets.marts.syncs_since import Sync, SyncsSince
 from klaviyo_assets.state.sync_log import SyncLog
 from klaviyo_assets.warehouse.interface import Warehouse
-from klaviyo_assets.warehouse.sql import count_rows, instant, literal
+from klaviyo_assets.warehouse.sql import count_rows, instant_literal, literal
 
 _NOW, _CHANGED_NOW = "temp.mart_groups_now", "temp.mart_changed_now"
 
@@ -79,7 +79,8 @@ class ChangeCapture:
         before = f"(SELECT value, events FROM {self._table(GroupEvents)} WHERE scope = {self._literal})"
         found = f"SELECT value FROM {_NOW} AS now FULL JOIN {before} AS before USING (value) WHERE now.events IS DISTINCT FROM before.events"
         if changed_from is not None:
-            read = f"SELECT DISTINCT {group_of(self.scope)} AS value FROM ({self.sources.live_events()}) WHERE {SYNCED_AT} >= {instant(changed_from)}"
+            live = f"({self.sources.live_events()}) WHERE {SYNCED_AT} >= {instant_literal(changed_from)}"
+            read = f"SELECT DISTINCT {group_of(self.scope)} AS value FROM {live}"
             found = f"{found} UNION {read}"
         self._connection.execute(f"CREATE OR REPLACE TEMP TABLE {_CHANGED_NOW} AS {found}")
         return count_rows(self._connection, f"FROM {_CHANGED_NOW}")

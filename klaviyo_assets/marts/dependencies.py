@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 PARSED = Path(__file__).parent / "parsed.json"
-"""The tables that this package's models read, by :func:`fingerprint` of the statement; docs/generate.py writes it."""
+"""The tables that this package's models read, by :func:`statement_fingerprint` of the statement; docs/generate.py writes it."""
 
 Reads = list[tuple[str, str]]
 """Schema, or an empty string, and name of each table that a statement reads, in lower case."""
@@ -66,7 +66,7 @@ class Parser:
         Raises:
             SqlMistake: If it is not one statement that can be parsed, or no ``SELECT``. ``PIVOT`` is none: DuckDB makes several statements of it.
         """
-        known = _parsed_in_advance().get(fingerprint(sql))
+        known = _parsed_in_advance().get(statement_fingerprint(sql))
         found = self.parse(sql) if known is None else known
         return frozenset(name for schema, name in found if schema in ("", own_schema))
 
@@ -90,7 +90,7 @@ class Parser:
         return sorted(set(_tables(statements[0]["node"], frozenset())))
 
 
-def fingerprint(sql: str) -> str:
+def statement_fingerprint(sql: str) -> str:
     """Return what identifies a statement in the file of those that were parsed in advance."""
     return sha256(sql.encode()).hexdigest()[:32]
 

@@ -100,7 +100,7 @@ class MartRunner:
             run = _Run(self, now or datetime.now(UTC), rebuild, days)
             run.prepare({scope for name in selected if (scope := self.models[name].header.scope) is not None})
             for name in selected:
-                cancellation.check()
+                cancellation.raise_if_cancelled()
                 yield run.build(self.models[name])
             run.finish()
 

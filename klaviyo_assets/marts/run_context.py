@@ -9,7 +9,7 @@ from duckdb import DuckDBPyConnection
 from klaviyo_assets.catalog import CATALOG
 from klaviyo_assets.warehouse.ddl import existing_columns
 from klaviyo_assets.warehouse.interface import Warehouse
-from klaviyo_assets.warehouse.sql import instant, literal
+from klaviyo_assets.warehouse.sql import instant_literal, literal
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class RunContext:
         currency = literal(self.currency) if self.currency else "NULL"
         today = self.now.astimezone(ZoneInfo(self.timezone)).date()
         return (
-            f"SELECT {instant(self.now)} AS now, {literal(self.timezone)} AS timezone, DATE {literal(today.isoformat())} AS today, "
+            f"SELECT {instant_literal(self.now)} AS now, {literal(self.timezone)} AS timezone, DATE {literal(today.isoformat())} AS today, "
             f"{currency}::VARCHAR AS currency"
         )
 

@@ -13,7 +13,7 @@ from klaviyo_assets.marts.model import Scope
 from klaviyo_assets.marts.run_context import RunContext
 from klaviyo_assets.warehouse.ddl import ExistingColumns, SchemaColumns
 from klaviyo_assets.warehouse.interface import Warehouse
-from klaviyo_assets.warehouse.sql import instant, quoted
+from klaviyo_assets.warehouse.sql import instant_literal, quoted
 
 CHANGED = "temp.mart_changed"
 """Temporary table with the groups that an incremental model computes again: their ``value`` as text, empty for null."""
@@ -106,7 +106,7 @@ class Sources:
         """Return SQL for the events that exist and are not in the future, with their day."""
         return (
             f"SELECT *, {self.context.day_of('datetime')} AS day FROM ({self._raw(TABLE_OF_VIEW[LIVE_EVENTS])}) "
-            f"WHERE _deleted_at IS NULL AND datetime <= {instant(self.context.now)}"
+            f"WHERE _deleted_at IS NULL AND datetime <= {instant_literal(self.context.now)}"
         )
 
     def _select(self, name: str, scope: Scope | None) -> str | None:

@@ -105,7 +105,7 @@ def is_phone(value: str) -> bool:
     return _PHONE_VALUE.fullmatch(value) is not None and any(character.isdecimal() for character in value)
 
 
-def kind_of(name: str) -> ValueKind:
+def value_kind_of(name: str) -> ValueKind:
     """Return the kind of a field's values, by the words of its name.
 
     ``Billing E-Mail`` and ``$email`` are e-mail addresses, ``phone_number`` and ``mobilePhone`` are phone numbers; ``automobile`` is neither.

@@ -11,7 +11,7 @@ from klaviyo_assets.catalog import CATALOG, Catalog
 from klaviyo_assets.catalog.columns import EXTRA, Column, ColumnType
 from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.errors import KlaviyoAssetsError
-from klaviyo_assets.privacy.hashing import ValueKind, kind_of
+from klaviyo_assets.privacy.hashing import ValueKind, value_kind_of
 
 FieldRules = Mapping[str, Mapping[str, str]]
 """``drop`` or ``hash`` by resource type and field, as users write them."""
@@ -59,7 +59,7 @@ class Rule:
     @property
     def kind(self) -> ValueKind:
         """What the field holds, by its name."""
-        return kind_of(self.attribute[-1])
+        return value_kind_of(self.attribute[-1])
 
 
 def parse_rules(rules: FieldRules, catalog: Catalog = CATALOG) -> dict[str, tuple[Rule, ...]]:

@@ -145,7 +145,7 @@ class Publisher:
     def _acquire(self, lock: FileLock) -> None:
         reminder = cancellation.Reminder()
         while True:
-            cancellation.check()
+            cancellation.raise_if_cancelled()
             try:
                 acquire(lock, _SECONDS_A_TRY)
             except Timeout:

@@ -12,7 +12,7 @@ from klaviyo_assets.state.coverage import TimeWindow
 from klaviyo_assets.state.coverage_store import CoverageStore
 from klaviyo_assets.state.periods import SECONDS_OF_A_QUARTER, Periods
 from klaviyo_assets.warehouse.interface import Warehouse
-from klaviyo_assets.warehouse.sql import instant, quoted
+from klaviyo_assets.warehouse.sql import instant_literal, quoted
 
 _FEW = 20
 """Windows up to which a condition for each costs less than counting what is between them."""
@@ -46,9 +46,11 @@ class PeriodCounts:
         if not windows:
             return found
         # The extent lets DuckDB skip row groups.
-        extent = f"{time} >= {instant(windows[0].start)} AND {time} < {instant(windows[-1].end)}"
+        extent = f"{time} >= {instant_literal(windows[0].start)} AND {time} < {instant_literal(windows[-1].end)}"
         among = (
-            " OR ".join(f"({time} >= {instant(one.start)} AND {time} < {instant(one.end)})" for one in windows) if len(windows) <= _FEW else "true"
+            " OR ".join(f"({time} >= {instant_literal(one.start)} AND {time} < {instant_literal(one.end)})" for one in windows)
+            if len(windows) <= _FEW
+            else "true"
         )
         quarters = self.connection.execute(
             f"SELECT floor(epoch({time}) / {SECONDS_OF_A_QUARTER})::BIGINT AS quarter, count(*) "

@@ -93,7 +93,7 @@ def minus(window: TimeWindow, hole: TimeWindow) -> list[TimeWindow]:
     return [piece for piece in pieces if piece.start < piece.end]
 
 
-def merged(covered: Iterable[CoverageRow], new: Iterable[CoverageRow], lookback_ages: Sequence[timedelta]) -> list[CoverageRow]:
+def merge_coverage(covered: Iterable[CoverageRow], new: Iterable[CoverageRow], lookback_ages: Sequence[timedelta]) -> list[CoverageRow]:
     """Return the coverage after a read: new rows replace what they overlap, and adjacent rows are merged if no information is lost.
 
     Args:

@@ -7,7 +7,7 @@ from typing import ClassVar
 import polars as pl
 
 from klaviyo_assets.state.bookkeeping_store import BookkeepingStore
-from klaviyo_assets.state.coverage import BEGINNING, CoverageRow, merged
+from klaviyo_assets.state.coverage import BEGINNING, CoverageRow, merge_coverage
 from klaviyo_assets.warehouse.ddl import INSTANT, Columns
 from klaviyo_assets.warehouse.sql import literal
 
@@ -65,7 +65,7 @@ class CoverageStore(BookkeepingStore):
         old, added = _by_key(before), _by_key(new)
         after = [row for row in before if _key(row) not in added]
         for key, rows in added.items():
-            after += merged(old.get(key, []), rows, lookback_ages(key[-1]))
+            after += merge_coverage(old.get(key, []), rows, lookback_ages(key[-1]))
         self._replace(resource_type, before, after, account_id)
 
     def clear(self, resource_type: str) -> None:

@@ -24,7 +24,7 @@ def whole_days(covered: Iterable[CoverageRow], within: TimeWindow) -> Iterator[d
             day += DAY
 
 
-def windows_of(days: Iterable[date]) -> list[TimeWindow]:
+def windows_of_days(days: Iterable[date]) -> list[TimeWindow]:
     """Return days as time windows, ascending; adjacent days are merged."""
     return joined(TimeWindow(midnight(day), midnight(day) + DAY) for day in sorted(set(days)))
 

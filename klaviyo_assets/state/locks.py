@@ -72,7 +72,7 @@ class _SyncLock:
         """
         timeout, reminder = cancellation.patience(most_seconds), cancellation.Reminder()
         while True:
-            cancellation.check()
+            cancellation.raise_if_cancelled()
             try:
                 acquire(self._lock, 0)
                 return

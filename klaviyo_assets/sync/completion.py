@@ -52,7 +52,7 @@ class SyncRead:
     report: ReportFacts | None = None
 
 
-async def complete(sync: SyncContext, staging: Staging, read: SyncRead) -> None:
+async def complete_sync(sync: SyncContext, staging: Staging, read: SyncRead) -> None:
     """Compare the records that were read with the table as the strategy requires, and end the sync.
 
     Raises:

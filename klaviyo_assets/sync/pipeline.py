@@ -44,7 +44,7 @@ from klaviyo_assets.staging.writer import BackgroundWriter
 from klaviyo_assets.state.coverage import CoverageRow
 from klaviyo_assets.state.requested_rereads import Reread
 from klaviyo_assets.sync.children import read_children
-from klaviyo_assets.sync.completion import SyncRead, compare_report, complete
+from klaviyo_assets.sync.completion import SyncRead, compare_report, complete_sync
 from klaviyo_assets.sync.context import SyncContext
 from klaviyo_assets.sync.grouped_children import read_groups
 from klaviyo_assets.sync.missing_resources import fetch_missing_resources, note_unanswered, rows_with_missing_resources
@@ -152,7 +152,7 @@ class Pipeline:
         sync.record_traffic(state.records_read)
         loaded = self._loader
         read = SyncRead(planned.slices, children, loaded.covered, loaded.files, self._rereads, state, self._included, planned.context.report)
-        await complete(sync, self._staging, read)
+        await complete_sync(sync, self._staging, read)
         self._staging.remove()
 
     async def _read_children(self, files: tuple[Path, ...]) -> ParentsEnding | None:

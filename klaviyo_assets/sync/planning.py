@@ -10,7 +10,7 @@ from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.errors import SyncError
 from klaviyo_assets.extract.chain_position import UnfinishedChain
 from klaviyo_assets.extract.lookup import oldest_record
-from klaviyo_assets.extract.plan import parts_of, plan
+from klaviyo_assets.extract.plan import parts_by_metric, plan
 from klaviyo_assets.extract.slices import shorten_names
 from klaviyo_assets.extract.strategies.strategy import PlanContext
 from klaviyo_assets.load.access.row_access import RowAccess
@@ -43,7 +43,7 @@ async def plan_sync(sync: SyncContext, covered: Sequence[CoverageRow], unfinishe
     context = PlanContext(entry, sync.options, covered, sync.row.started_at, sync.fingerprint, selected, sync.selection)
     context = replace(context, report=await report_facts(sync), facts=await parent_facts(sync, selected), unfinished=unfinished)
     counts = await requested_counts(sync, context)
-    field_name = next((name for part in parts_of(context) if (name := strategy.history_field(part))), None)
+    field_name = next((name for part in parts_by_metric(context) if (name := strategy.history_field(part))), None)
     oldest = await oldest_record(sync.client, entry, field_name) if field_name else None
     planned = plan(strategy, context, oldest)
     if planned.stale:

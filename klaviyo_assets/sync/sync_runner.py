@@ -28,7 +28,7 @@ from klaviyo_assets.errors import FolderFailed, StillLocked, SyncError
 from klaviyo_assets.extract.error_position import locating_decode_errors
 from klaviyo_assets.extract.feed import Feed
 from klaviyo_assets.extract.strategies.strategy import LAG
-from klaviyo_assets.extract.sync_options import SyncMode, SyncOptions, check_range, fingerprint
+from klaviyo_assets.extract.sync_options import SyncMode, SyncOptions, check_range, read_fingerprint
 from klaviyo_assets.load.access.row_access import RowAccess
 from klaviyo_assets.load.loader import Loader
 from klaviyo_assets.load.rows.upsert import content_columns
@@ -301,4 +301,4 @@ class SyncRunner:
         return stored_part
 
     def _fingerprint(self, rules: str | None) -> str:
-        return fingerprint(self.entry, self.client.settings.revision, rules)
+        return read_fingerprint(self.entry, self.client.settings.revision, rules)

@@ -66,14 +66,14 @@ def checked_path(database: str) -> Path:
     return resolved
 
 
-def kind_of(mode: int) -> str:
+def file_kind(mode: int) -> str:
     """Name the kind of a file that is not regular.
 
     Args:
         mode: ``st_mode``.
 
     Example:
-        >>> kind_of(stat.S_IFIFO)
+        >>> file_kind(stat.S_IFIFO)
         'a FIFO (named pipe)'
     """
     return _KINDS.get(stat.S_IFMT(mode), "a special file")
@@ -93,7 +93,7 @@ def refuse_irregular(path: Path) -> None:
         raise _unreachable(path, error) from error
     if not stat.S_ISREG(mode):
         raise WarehouseError(
-            f"{path} is {kind_of(mode)}, not a regular file; it was left as it is.",
+            f"{path} is {file_kind(mode)}, not a regular file; it was left as it is.",
             f"Move it away, or set {SETTING} to a file in another folder.",
         )
 
@@ -186,7 +186,7 @@ def _refuse_other_kinds(path: Path, mode: int) -> None:
     if stat.S_ISDIR(mode):
         raise WarehouseError(f"{path} is a folder, not a DuckDB file.", f"Set {SETTING} to a file, such as {path / 'warehouse.duckdb'}.")
     if not stat.S_ISREG(mode):
-        raise WarehouseError(f"{path} is {kind_of(mode)}, not a DuckDB file.", f"Set {SETTING} to the path of a regular file.")
+        raise WarehouseError(f"{path} is {file_kind(mode)}, not a DuckDB file.", f"Set {SETTING} to the path of a regular file.")
 
 
 def _refuse_dangling(path: Path) -> None:

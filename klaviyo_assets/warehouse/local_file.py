@@ -18,7 +18,14 @@ from klaviyo_assets.warehouse import compaction, diagnosis, file_copy, frame_cop
 from klaviyo_assets.warehouse.database_path import checked_path, refuse_irregular
 from klaviyo_assets.warehouse.interface import Capabilities, Warehouse, WarehouseBusy, WarehouseError
 from klaviyo_assets.warehouse.memory_limit import PATIENCE
-from klaviyo_assets.warehouse.state_dir import make_folder, not_writable, owner_only_files, prepared_state_folder, refuse_unwritable, state_folder
+from klaviyo_assets.warehouse.state_dir import (
+    make_state_folder,
+    not_writable,
+    owner_only_files,
+    prepared_state_folder,
+    refuse_unwritable,
+    state_folder,
+)
 from klaviyo_assets.warehouse.tuning import Tuning
 
 _CONFIG_OF_RESOURCE = {"custom_user_agent": "dagster"}
@@ -186,7 +193,7 @@ class LocalFile(Warehouse):
     @contextmanager
     def _locked(self) -> Iterator[None]:
         """Hold the file lock; files that are created meanwhile are for their owner only."""
-        make_folder(self.path.parent)
+        make_state_folder(self.path.parent)
         refuse_unwritable(self.path.parent)
         for suffix in _SUFFIXES:
             refuse_irregular(self.path.with_name(self.path.name + suffix))
@@ -205,7 +212,7 @@ class LocalFile(Warehouse):
         """Wait in small steps, so that a cancelled sync ends and the log says what it waits for."""
         started, timeout, reminder = time.monotonic(), cancellation.patience(self._lock_timeout), cancellation.Reminder()
         while True:
-            cancellation.check()
+            cancellation.raise_if_cancelled()
             reminder.log(
                 "Another sync has %s open; waiting up to %.0f seconds for it. What to do: nothing, syncs take turns with the file, seconds each; "
                 "if this goes on, see whether a run hangs.",
@@ -281,7 +288,7 @@ class LocalFile(Warehouse):
                     raise diagnosis.diagnosed(self.path, error) from error
             if holder is None:
                 break
-            cancellation.check()
+            cancellation.raise_if_cancelled()
             waited = time.monotonic() - started
             if waited >= timeout:
                 raise diagnosis.open_elsewhere(self.path, f"{holder}; waited {waited:.0f} seconds for it")

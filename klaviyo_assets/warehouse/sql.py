@@ -36,7 +36,7 @@ def pasted(*parts: str) -> str:
     return ".".join(part if is_identifier(part) and part.lower() not in KEYWORDS else '"' + part.replace('"', '""') + '"' for part in parts)
 
 
-def parts_of(name: str) -> list[str]:
+def unquoted_parts(name: str) -> list[str]:
     """Return the parts of a name, without quotes: the opposite of :func:`pasted`."""
     return [(quoted or "").replace('""', '"') or plain for quoted, plain in _PART.findall(name)]
 
@@ -114,7 +114,7 @@ def key_text(key: Sequence[str]) -> str:
     return key_columns(key) if len(key) == 1 else f"concat_ws('/', {key_columns(key)})"
 
 
-def instant(value: datetime) -> str:
+def instant_literal(value: datetime) -> str:
     """Write an SQL literal of a point in time."""
     return f"{literal(value.isoformat())}::TIMESTAMP WITH TIME ZONE"
 

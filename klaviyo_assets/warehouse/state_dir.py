@@ -37,12 +37,12 @@ def prepared_state_folder(path: Path, owner: Path) -> Path:
     """
     folder = state_folder(path)
     _refuse_link_of_others(folder)
-    make_folder(folder, like=owner, mode=private_files.FOLDER_MODE)
+    make_state_folder(folder, like=owner, mode=private_files.FOLDER_MODE)
     refuse_unwritable(folder)
     return folder
 
 
-def make_folder(folder: Path, *, like: Path | None = None, mode: int = 0o777) -> None:
+def make_state_folder(folder: Path, *, like: Path | None = None, mode: int = 0o777) -> None:
     """Create a folder if it is missing.
 
     Args:

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from klaviyo_assets._internal.event_loop import merged
+from klaviyo_assets._internal.event_loop import merge_streams
 
 
 async def numbers(*values: int) -> AsyncIterator[int]:
@@ -16,7 +16,7 @@ async def numbers(*values: int) -> AsyncIterator[int]:
 
 
 def test_all_items_arrive_and_each_source_keeps_its_order() -> None:
-    found = list(merged([numbers(1, 2, 3), numbers(), numbers(10, 20)]))
+    found = list(merge_streams([numbers(1, 2, 3), numbers(), numbers(10, 20)]))
 
     assert sorted(found) == [1, 2, 3, 10, 20]
     assert [one for one in found if one < 10] == [1, 2, 3]
@@ -33,7 +33,7 @@ def test_waiting_source_does_not_block_others() -> None:
         yield "early"
         go.set()
 
-    assert list(merged([waiting(), opening()])) == ["early", "late"]
+    assert list(merge_streams([waiting(), opening()])) == ["early", "late"]
 
 
 def test_an_exception_of_a_source_is_raised_and_cancels_the_others() -> None:
@@ -52,19 +52,19 @@ def test_an_exception_of_a_source_is_raised_and_cancels_the_others() -> None:
         raise ValueError("no")
 
     with pytest.raises(ValueError, match="no"):
-        list(merged([patient(), failing()]))
+        list(merge_streams([patient(), failing()]))
     assert cancelled == [True]
 
 
 def test_works_inside_an_event_loop() -> None:
     async def notebook() -> list[int]:
-        return list(merged([numbers(1, 2), numbers(3)]))
+        return list(merge_streams([numbers(1, 2), numbers(3)]))
 
     assert sorted(asyncio.run(notebook())) == [1, 2, 3]
 
 
 def test_generator_closed_inside_an_event_loop_leaves_nothing_open() -> None:
-    found = merged([numbers(1, 2, 3)])
+    found = merge_streams([numbers(1, 2, 3)])
     assert next(found) == 1
 
     async def closing() -> None:

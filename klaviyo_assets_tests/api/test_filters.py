@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from klaviyo_assets.api.filters import all_of, any_of, compare, instant
+from klaviyo_assets.api.filters import all_of, any_of, compare, filter_instant
 
 INSTANTS = {
     "midnight": (datetime(2026, 1, 2, tzinfo=UTC), "2026-01-02T00:00:00Z"),
@@ -22,13 +22,13 @@ INSTANTS = {
 
 @pytest.mark.parametrize(("value", "text"), INSTANTS.values(), ids=INSTANTS)
 def test_instants_are_written_in_utc_without_a_plus(value: datetime, text: str) -> None:
-    assert instant(value) == text
+    assert filter_instant(value) == text
 
 
 @given(st.datetimes(min_value=datetime(1970, 1, 2), timezones=st.sampled_from([UTC, timezone(timedelta(hours=5)), timezone(-timedelta(hours=3))])))
 def test_an_instant_reads_back_as_itself(value: datetime) -> None:
-    assert datetime.fromisoformat(instant(value)) == value
-    assert "+" not in instant(value)
+    assert datetime.fromisoformat(filter_instant(value)) == value
+    assert "+" not in filter_instant(value)
 
 
 def test_a_comparison_does_not_quote_its_instant() -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from klaviyo_assets.audit.compare import Difference, DifferenceState, differences
 from klaviyo_assets.audit.event_counts import years
 from klaviyo_assets.state.coverage import CoverageRow, TimeWindow, without
-from klaviyo_assets.state.days import DAY, midnight, whole_days, windows_of
+from klaviyo_assets.state.days import DAY, midnight, whole_days, windows_of_days
 
 NEW_YEAR = datetime(2026, 1, 1, tzinfo=UTC)
 DAYS = st.sets(st.dates(date(2020, 1, 1), date(2020, 3, 1)))
@@ -36,7 +36,7 @@ def test_a_day_covered_by_two_rows_together_counts() -> None:
 
 @given(DAYS)
 def test_days_and_windows_are_equivalent(days: set[date]) -> None:
-    windows = windows_of(days)
+    windows = windows_of_days(days)
 
     assert {day for window in windows for day in whole_days([covered(window.start, window.end)], window)} == days
     assert all(earlier.end < later.start for earlier, later in itertools.pairwise(windows))
@@ -47,7 +47,7 @@ def test_windows_to_reread_are_not_covered_and_nothing_else_changes(days: set[da
     row = covered(midnight(date(2019, 12, 1)), midnight(date(2020, 4, 1)))
     window = TimeWindow(row.start, row.end)
 
-    remaining = set(whole_days(without([row], windows_of(days)), window))
+    remaining = set(whole_days(without([row], windows_of_days(days)), window))
 
     assert remaining == set(whole_days([row], window)) - days
 

@@ -13,7 +13,7 @@ from klaviyo_assets.api.client import KlaviyoClient
 from klaviyo_assets.api.klaviyo_errors import BadRequest
 from klaviyo_assets.audit import audit
 from klaviyo_assets.audit.event_counts import counts_by_day
-from klaviyo_assets.extract.sync_options import SyncOptions, parse_instant
+from klaviyo_assets.extract.sync_options import SyncOptions, parse_user_time
 from klaviyo_assets.sandbox.keys import ALL_SCOPES_KEY, key_lacking
 from klaviyo_assets.sandbox.process import SandboxProcess
 from klaviyo_assets.warehouse import LocalFile
@@ -184,7 +184,7 @@ def test_an_audit_fails_if_klaviyo_counts_no_metric(
 
 def test_days_before_the_start_date_are_not_compared(sandbox: SandboxProcess, warehouse: LocalFile, run: Run) -> None:
     start = f"{sandbox.now() - timedelta(days=50):%Y-%m-%d}"
-    sync("events", sandbox, warehouse, SyncOptions(start_date=parse_instant(start, "start")))
+    sync("events", sandbox, warehouse, SyncOptions(start_date=parse_user_time(start, "start")))
     import_old_events(sandbox, 100)
 
     check = run("klaviyo_audit", start_date=start)

@@ -7,7 +7,7 @@ from typing import Any
 from klaviyo_assets.catalog.columns import Column, ColumnType
 from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.decode import EXTRA
-from klaviyo_assets.decode.timestamps import parse_instant
+from klaviyo_assets.decode.timestamps import timestamp_or_none
 
 Path = tuple[str, ...]
 
@@ -64,7 +64,7 @@ def _stored(column: Column, value: Any) -> Any:
         return None
     match column.type:
         case ColumnType.TIMESTAMP:
-            return parse_instant(value)
+            return timestamp_or_none(value)
         case ColumnType.JSON:
             return _SameJson(value)
         case _:

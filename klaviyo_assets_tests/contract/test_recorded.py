@@ -15,7 +15,7 @@ from klaviyo_assets.catalog import CATALOG, REVISION
 from klaviyo_assets.catalog.columns import ColumnType
 from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.decode import EXTRA, PageDecoder
-from klaviyo_assets.decode.timestamps import parse_instant
+from klaviyo_assets.decode.timestamps import timestamp_or_none
 from klaviyo_assets.load.schema.tables import Tables
 from klaviyo_assets.quality.drift import DriftFinder, DriftKind
 from klaviyo_assets.warehouse import LocalFile
@@ -102,7 +102,7 @@ def assert_every_member_is_kept(entry: ResourceType, record: dict[str, Any]) -> 
                 place = place[name]
             assert place == value, path
         elif column.type is ColumnType.TIMESTAMP:
-            assert row[column.name] == (None if value is None else parse_instant(value)), path
+            assert row[column.name] == (None if value is None else timestamp_or_none(value)), path
         elif column.type is ColumnType.JSON:
             assert json.loads(row[column.name]) == value, path
         else:

@@ -25,7 +25,7 @@ from klaviyo_assets import (
 )
 from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.validation import InvalidDefinition
-from klaviyo_assets.warehouse.sql import KEYWORDS, parts_of, pasted
+from klaviyo_assets.warehouse.sql import KEYWORDS, pasted, unquoted_parts
 from klaviyo_assets_tests import outside_types
 from klaviyo_assets_tests.dagster_layer.builds import KEY, build, specs
 
@@ -245,7 +245,7 @@ def test_keywords_include_those_of_duckdb() -> None:
 
 @pytest.mark.parametrize("parts", [["shop", "klaviyo", "lists"], ["my-shop", "order", "events"], ['q"x', "a.b", "lists"], ["klaviyo", "lists"]])
 def test_pasted_name_splits_into_its_parts(parts: list[str]) -> None:
-    assert parts_of(pasted(*parts)) == parts
+    assert unquoted_parts(pasted(*parts)) == parts
 
 
 # The names of settings ---------------------------------------------------------------------------------------------------------------------------

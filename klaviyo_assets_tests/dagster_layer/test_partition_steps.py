@@ -10,7 +10,7 @@ import dagster as dg
 import pytest
 
 from klaviyo_assets import CATALOG, EventPartitions, KlaviyoResource, build_klaviyo_assets, build_klaviyo_automation
-from klaviyo_assets._internal.event_loop import merged
+from klaviyo_assets._internal.event_loop import merge_streams
 from klaviyo_assets.asset_sync import AssetFailure, AssetSync, Ending, Result
 from klaviyo_assets.config import SCHEDULE_TAG, KlaviyoSyncConfig
 from klaviyo_assets.errors import SyncAlreadyRunning
@@ -80,7 +80,7 @@ def results_of(error: Exception | None, *, of_partitions: bool = False) -> list[
         of_partitions=of_partitions,
     )
     object.__setattr__(sync, "ends_with", error)
-    return [one.error if isinstance(one, AssetFailure) else one for one in merged([sync.results()])]
+    return [one.error if isinstance(one, AssetFailure) else one for one in merge_streams([sync.results()])]
 
 
 @pytest.fixture

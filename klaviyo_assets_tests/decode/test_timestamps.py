@@ -3,7 +3,7 @@
 import pytest
 
 from klaviyo_assets.catalog.columns import ColumnType, attribute
-from klaviyo_assets.decode.timestamps import instants, parse_instant
+from klaviyo_assets.decode.timestamps import instants, timestamp_or_none
 
 COLUMN = attribute("at", ColumnType.TIMESTAMP, "x")
 WHOLE_SECONDS = ["2026-01-02T03:04:05+00:00", None, "1969-12-31T23:59:59+00:00"]
@@ -27,7 +27,7 @@ def test_a_column_has_what_each_text_means(odd: list[str]) -> None:
 
     found = instants(COLUMN, texts, extras)
 
-    expected = [parse_instant(text) if text is not None else None for text in texts]
+    expected = [timestamp_or_none(text) if text is not None else None for text in texts]
     assert found.name == "at"
     assert found.to_list() == expected
     assert [extra is not None for extra in extras] == [text is not None and value is None for text, value in zip(texts, expected, strict=True)]

@@ -11,7 +11,7 @@ from klaviyo_assets.extract.slice_query import slice_parameters
 from klaviyo_assets.extract.slices import SubsetSlice
 from klaviyo_assets.extract.strategies.strategy import LAG
 from klaviyo_assets.extract.sync_options import SyncMode, SyncOptions
-from klaviyo_assets.state.coverage import BEGINNING, TimeWindow, merged
+from klaviyo_assets.state.coverage import BEGINNING, TimeWindow, merge_coverage
 from klaviyo_assets_tests.accounts import COLLECTIONS
 from klaviyo_assets_tests.each import each
 from klaviyo_assets_tests.extract.plans import BY_TIME, DAY, FULL_TABLE, HOUR, NOW, TOP, at, planned, queries, row, windows
@@ -148,7 +148,7 @@ def test_a_short_history_is_not_cut(name: str) -> None:
 
 def test_events_read_the_last_hour_again_and_each_window_once_at_each_lookback_age() -> None:
     last = NOW - DAY
-    covered = merged([], [row("datetime", BEGINNING, last - LAG, last)], EVENTS.replication.lookback_ages)
+    covered = merge_coverage([], [row("datetime", BEGINNING, last - LAG, last)], EVENTS.replication.lookback_ages)
 
     slices = planned("events", covered=covered).slices
 
@@ -166,7 +166,7 @@ def test_events_read_the_last_hour_again_and_each_window_once_at_each_lookback_a
 def test_lookback_ages_are_checked_once_an_hour() -> None:
     """A sync every few minutes does not request a few minutes at each age."""
     last = NOW - timedelta(minutes=20)
-    covered = merged([], [row("datetime", BEGINNING, last - LAG, last)], EVENTS.replication.lookback_ages)
+    covered = merge_coverage([], [row("datetime", BEGINNING, last - LAG, last)], EVENTS.replication.lookback_ages)
 
     at_twenty_past = planned("events", covered=covered, now=NOW + timedelta(minutes=20)).slices
     before_the_hour = planned("events", covered=covered, now=NOW - timedelta(minutes=5)).slices
@@ -176,7 +176,7 @@ def test_lookback_ages_are_checked_once_an_hour() -> None:
 
 
 def test_just_after_a_sync_events_read_only_the_last_hour() -> None:
-    covered = merged([], [row("datetime", BEGINNING, TOP, NOW)], EVENTS.replication.lookback_ages)
+    covered = merge_coverage([], [row("datetime", BEGINNING, TOP, NOW)], EVENTS.replication.lookback_ages)
 
     assert windows(planned("events", covered=covered).slices) == [(NOW - HOUR, TOP)]
 

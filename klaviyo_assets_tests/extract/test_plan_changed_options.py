@@ -6,7 +6,7 @@ import pytest
 
 from klaviyo_assets.catalog import CATALOG, Include
 from klaviyo_assets.catalog.replication import Incremental, NewestFirst
-from klaviyo_assets.extract.sync_options import SyncMode, SyncOptions, fingerprint
+from klaviyo_assets.extract.sync_options import SyncMode, SyncOptions, read_fingerprint
 from klaviyo_assets.state.coverage import BEGINNING, CoverageRow
 from klaviyo_assets_tests.accounts import COLLECTIONS
 from klaviyo_assets_tests.each import each
@@ -61,12 +61,12 @@ def test_changed_options_are_reported_until_everything_is_read_again(name: str) 
 def test_the_fingerprint_depends_on_the_revision_and_the_type(name: str) -> None:
     entry = CATALOG[name]
 
-    assert fingerprint(entry, "2026-07-15") == fingerprint(entry, "2026-07-15")
-    assert fingerprint(entry, "2026-07-15") != fingerprint(entry, "2026-10-15")
+    assert read_fingerprint(entry, "2026-07-15") == read_fingerprint(entry, "2026-07-15")
+    assert read_fingerprint(entry, "2026-07-15") != read_fingerprint(entry, "2026-10-15")
 
 
 def test_the_fingerprints_of_all_types_differ() -> None:
-    assert len({fingerprint(one, "2026-07-15") for one in CATALOG.values()}) == len(CATALOG)
+    assert len({read_fingerprint(one, "2026-07-15") for one in CATALOG.values()}) == len(CATALOG)
 
 
 @pytest.mark.parametrize("includes", [(Include("tags"),), (Include("flow-actions"),), (Include("tags", fields={"tag": ("name",)}),)])
@@ -74,6 +74,6 @@ def test_the_fingerprint_depends_on_what_is_included(includes: tuple[Include, ..
     entry = CATALOG["flows"]
     without, other = replace(entry, requested_includes=()), replace(entry, requested_includes=(Include("tags"), Include("flow-actions")))
 
-    found = {fingerprint(one, "2026-07-15") for one in (without, other, replace(entry, requested_includes=includes))}
+    found = {read_fingerprint(one, "2026-07-15") for one in (without, other, replace(entry, requested_includes=includes))}
 
     assert len(found) == 3

@@ -7,7 +7,7 @@ import pytest
 
 from klaviyo_assets.catalog import CATALOG
 from klaviyo_assets.errors import InvalidRange
-from klaviyo_assets.extract.sync_options import SyncMode, SyncOptions, parse_instant, range_field
+from klaviyo_assets.extract.sync_options import SyncMode, SyncOptions, parse_user_time, range_field
 from klaviyo_assets.state.coverage import BEGINNING, TimeWindow
 from klaviyo_assets_tests.each import each
 from klaviyo_assets_tests.extract.plans import BY_TIME, DAY, NOW, TOP, at, planned, queries, range_request, row, windows
@@ -110,11 +110,11 @@ def test_the_field_of_a_range_is_optional() -> None:
     ],
 )
 def test_dates_and_times_are_parsed(text: str, instant: datetime) -> None:
-    assert parse_instant(text, "start") == instant
+    assert parse_user_time(text, "start") == instant
 
 
 @pytest.mark.parametrize("text", ["", "yesterday", "2026-02-30", "01/02/2026", "0001-01-01T00:00:00+01:00", "9999-12-31T23:59:59-01:00"])
 def test_an_invalid_date_is_rejected_by_name(text: str) -> None:
     with pytest.raises(InvalidRange, match=re.escape(f"start is not a date: {text!r}.")) as caught:
-        parse_instant(text, "start")
+        parse_user_time(text, "start")
     assert "2026-01-31" in str(caught.value)

@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from klaviyo_assets.marts.dependencies import PARSED, Parser, SqlMistake, fingerprint
+from klaviyo_assets.marts.dependencies import PARSED, Parser, SqlMistake, statement_fingerprint
 from klaviyo_assets.marts.library import FIVETRAN, read_models, statements
 
 
@@ -55,7 +55,7 @@ def test_statements_parsed_in_advance_are_those_of_the_models() -> None:
     own = {sql for model in read_models([FIVETRAN]).values() for sql in statements(model)}
 
     with Parser() as parser:
-        expected = {fingerprint(sql): [list(one) for one in parser.parse(sql)] for sql in own}
+        expected = {statement_fingerprint(sql): [list(one) for one in parser.parse(sql)] for sql in own}
     assert json.loads(PARSED.read_text()) == expected, "run make docs"
 
 

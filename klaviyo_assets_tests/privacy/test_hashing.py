@@ -2,7 +2,7 @@
 
 import pytest
 
-from klaviyo_assets.privacy.hashing import Salt, ValueKind, kind_of, normalized
+from klaviyo_assets.privacy.hashing import Salt, ValueKind, normalized, value_kind_of
 
 SALT = Salt("0123456789abcdef")
 
@@ -45,4 +45,4 @@ def test_an_address_is_recognized_by_its_at_sign() -> None:
     }.items(),
 )
 def test_the_kind_of_a_field_follows_from_its_name(name: str, kind: ValueKind) -> None:
-    assert kind_of(name) is kind
+    assert value_kind_of(name) is kind

@@ -186,7 +186,7 @@ FAULTS: Sequence[Fault] = (
     ),
     Fault(
         "records missing from a full sync not marked as deleted",
-        (Edit(Rebuild, "carry_over", "coalesce({DELETED_AT}, {instant(at)})", "{DELETED_AT}"),),
+        (Edit(Rebuild, "carry_over", "coalesce({DELETED_AT}, {instant_literal(at)})", "{DELETED_AT}"),),
         ("events", "profiles", "reviews"),
     ),
     Fault(

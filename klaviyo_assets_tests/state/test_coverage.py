@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from klaviyo_assets.state.coverage import CoverageRow, TimeWindow, merged, windows_to_read
+from klaviyo_assets.state.coverage import CoverageRow, TimeWindow, merge_coverage, windows_to_read
 
 ZERO = datetime(2026, 3, 1, tzinfo=UTC)
 HORIZON = 24
@@ -78,7 +78,7 @@ def test_merged_coverage_has_the_last_read_of_each_minute(reads: list[Read], loo
     rows: list[CoverageRow] = []
     last: dict[int, Read] = {}
     for read in reads:
-        rows = merged(rows, [covered(read)], ages(lookback_ages))
+        rows = merge_coverage(rows, [covered(read)], ages(lookback_ages))
         last |= dict.fromkeys(range(read[0], read[1]), read)
 
     assert all(row.start < row.end for row in rows)
@@ -101,7 +101,7 @@ def test_merging_and_splitting_rows_does_not_change_the_windows_to_read(reads: l
     rows: list[CoverageRow] = []
     last: dict[int, int] = {}
     for read in reads:
-        rows = merged(rows, [covered(read)], ages(lookback_ages))
+        rows = merge_coverage(rows, [covered(read)], ages(lookback_ages))
         last |= dict.fromkeys(range(read[0], read[1]), read[2])
 
     windows = windows_to_read(TimeWindow(at(0), at(HORIZON)), rows, ages(lookback_ages), at(now))
@@ -114,20 +114,20 @@ def test_merging_and_splitting_rows_does_not_change_the_windows_to_read(reads: l
 def test_rows_added_together_or_one_by_one_give_the_same_coverage(reads: list[Read], lookback_ages: Sequence[int]) -> None:
     rows: list[CoverageRow] = []
     for read in reads:
-        rows = merged(rows, [covered(read)], ages(lookback_ages))
+        rows = merge_coverage(rows, [covered(read)], ages(lookback_ages))
 
-    together = merged([], [covered(read) for read in reads], ages(lookback_ages))
+    together = merge_coverage([], [covered(read) for read in reads], ages(lookback_ages))
 
-    once = [(row.start, row.end, row.fingerprint, row.final) for row in merged(rows, [], ages(lookback_ages))]
+    once = [(row.start, row.end, row.fingerprint, row.final) for row in merge_coverage(rows, [], ages(lookback_ages))]
     assert once == [(row.start, row.end, row.fingerprint, row.final) for row in together]
 
 
 def test_a_final_row_never_needs_another_read() -> None:
     lookback_ages = ages((2, 5))
-    rows = merged([], [covered((0, 10, 15, "a"))], lookback_ages)
+    rows = merge_coverage([], [covered((0, 10, 15, "a"))], lookback_ages)
     assert [row.final for row in rows] == [True]
 
-    rows = merged(rows, [covered((10, 20, 25, "a"))], lookback_ages)
+    rows = merge_coverage(rows, [covered((10, 20, 25, "a"))], lookback_ages)
 
     assert [(row.start, row.end, row.final, row.read_at) for row in rows] == [(at(0), at(20), True, at(15))]
     assert windows_to_read(TimeWindow(at(0), at(20)), rows, lookback_ages, at(10_000)) == []
@@ -135,13 +135,13 @@ def test_a_final_row_never_needs_another_read() -> None:
 
 def test_rows_that_are_not_final_are_merged_only_with_rows_of_the_same_read() -> None:
     lookback_ages = ages((5,))
-    rows = merged([], [covered((0, 10, 12, "a")), covered((10, 14, 12, "a")), covered((14, 16, 16, "a"))], lookback_ages)
+    rows = merge_coverage([], [covered((0, 10, 12, "a")), covered((10, 14, 12, "a")), covered((14, 16, 16, "a"))], lookback_ages)
 
     assert [(row.start, row.end, row.read_at) for row in rows] == [(at(0), at(14), at(12)), (at(14), at(16), at(16))]
 
 
 def test_a_read_with_another_fingerprint_replaces_what_it_overlaps_and_is_not_merged() -> None:
-    rows = merged([covered((0, 10, 20, "old"))], [covered((4, 6, 30, "new"))], ())
+    rows = merge_coverage([covered((0, 10, 20, "old"))], [covered((4, 6, 30, "new"))], ())
 
     assert [(row.start, row.end, row.fingerprint) for row in rows] == [(at(0), at(4), "old"), (at(4), at(6), "new"), (at(6), at(10), "old")]
 
@@ -149,11 +149,11 @@ def test_a_read_with_another_fingerprint_replaces_what_it_overlaps_and_is_not_me
 @pytest.mark.parametrize("wanted", [(5, 5), (7, 5)], ids=["empty", "inverted"])
 def test_an_empty_window_needs_nothing_and_covers_nothing(wanted: tuple[int, int]) -> None:
     assert windows_to_read(TimeWindow(at(wanted[0]), at(wanted[1])), [], (), at(20)) == []
-    assert merged([], [covered((*wanted, 20, "a"))], ()) == []
+    assert merge_coverage([], [covered((*wanted, 20, "a"))], ()) == []
 
 
 def test_the_newest_part_is_read_at_every_sync() -> None:
-    rows = merged([], [covered((0, 20, 20, "a"))], ages((3,)))
+    rows = merge_coverage([], [covered((0, 20, 20, "a"))], ages((3,)))
 
     assert windows_to_read(TimeWindow(at(0), at(20)), rows, ages((3,)), at(20)) == [TimeWindow(at(17), at(20))]
 
@@ -165,7 +165,7 @@ def test_a_window_is_read_once_more_at_each_lookback_age_and_then_never_again() 
     for now in range(1, 60):
         windows = windows_to_read(TimeWindow(at(0), at(now)), rows, lookback_ages, at(now))
         reads += [now for window in windows if window.start <= at(10) < window.end]
-        rows = merged(rows, [CoverageRow("all", "datetime", window.start, window.end, at(now), "a") for window in windows], lookback_ages)
+        rows = merge_coverage(rows, [CoverageRow("all", "datetime", window.start, window.end, at(now), "a") for window in windows], lookback_ages)
 
     assert reads == [11, 12, 15, 20]
     assert next((row.final, row.start) for row in rows) == (True, at(0))
@@ -177,7 +177,8 @@ def test_the_number_of_rows_stays_low_however_often_syncs_run(lookback_ages: Seq
     rows: list[CoverageRow] = []
     for now in range(1, 400, every):
         windows = windows_to_read(TimeWindow(at(0), at(now)), rows, ages(lookback_ages), at(now))
-        rows = merged(rows, [CoverageRow("all", "datetime", window.start, window.end, at(now), "a") for window in windows], ages(lookback_ages))
+        new = [CoverageRow("all", "datetime", window.start, window.end, at(now), "a") for window in windows]
+        rows = merge_coverage(rows, new, ages(lookback_ages))
 
     assert len(rows) <= 2 + max(lookback_ages, default=0)
 
@@ -193,7 +194,8 @@ def test_with_a_step_each_lookback_age_is_read_within_the_step_and_in_fewer_read
         windows_read += len(windows)
         for minute in minutes_of(windows):
             reads.setdefault(minute, []).append(now)
-        rows = merged(rows, [CoverageRow("all", "datetime", window.start, window.end, at(now), "a") for window in windows], ages(lookback_ages))
+        new = [CoverageRow("all", "datetime", window.start, window.end, at(now), "a") for window in windows]
+        rows = merge_coverage(rows, new, ages(lookback_ages))
 
     for minute in range(40):
         for age in lookback_ages:

@@ -22,7 +22,7 @@ from klaviyo_assets.api.client_settings import ClientSettings
 from klaviyo_assets.api.klaviyo_errors import RequestFailed
 from klaviyo_assets.catalog import CATALOG
 from klaviyo_assets.errors import AccountMismatch, FolderFailed, InvalidRange, StillLocked, SyncError
-from klaviyo_assets.extract.sync_options import SyncMode, SyncOptions, parse_instant
+from klaviyo_assets.extract.sync_options import SyncMode, SyncOptions, parse_user_time
 from klaviyo_assets.load.batch import Batch
 from klaviyo_assets.load.loader import Loader
 from klaviyo_assets.sandbox.keys import ALL_SCOPES_KEY, RECOMMENDED_SCOPES_KEY
@@ -329,7 +329,7 @@ def test_an_invalid_schema_name_is_rejected(schema: str, account: SandboxProcess
 @pytest.mark.parametrize("text", ["0001-01-01T00:00:00+14:00", "tomorrow", "2026-13-01"])
 def test_an_invalid_start_is_rejected(text: str) -> None:
     with pytest.raises(InvalidRange, match="start is not a date"):
-        parse_instant(text, "start")
+        parse_user_time(text, "start")
 
 
 def test_the_account_is_read_as_the_catalog_in_use_says(account: SandboxProcess, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from klaviyo_assets.catalog.replication import PerParent
 from klaviyo_assets.extract.slices import Slice
-from klaviyo_assets.extract.strategies.proof import first_read_first, read_completely, windows_of
+from klaviyo_assets.extract.strategies.proof import child_windows, first_read_first, read_completely
 from klaviyo_assets.extract.strategies.strategy import LAG, Completion, PlanContext
 from klaviyo_assets.extract.sync_options import SyncMode, check_range
 from klaviyo_assets.state.coverage import BEGINNING, TimeWindow
@@ -33,7 +33,7 @@ class ParentWindowsStrategy:
         """
         if context.options.mode is SyncMode.range:
             check_range(context.entry, context.options)
-        windows = windows_of(context)
+        windows = child_windows(context)
         complete = read_completely(context, windows)
         whole = [TimeWindow(BEGINNING, context.top)]
         return [

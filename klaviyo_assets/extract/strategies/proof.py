@@ -56,7 +56,7 @@ class Windows:
         return len(self.left) == 1 and self.left[0].start > BEGINNING
 
 
-def windows_of(context: PlanContext) -> dict[str, Windows]:
+def child_windows(context: PlanContext) -> dict[str, Windows]:
     """Return what is covered of each parent's children."""
     parent, replication = context.entry.required_parent, context.entry.replication
     (field,) = replication.cursor_fields
@@ -132,7 +132,7 @@ def _is_old(context: PlanContext, windows: Windows) -> bool:
 
 def to_count(context: PlanContext) -> list[str]:
     """Return the parents that Klaviyo is asked to count, the most overdue first; as many as the time since the last sync allows."""
-    windows = windows_of(context)
+    windows = child_windows(context)
     complete = read_completely(context, windows)
     counted = [id_ for id_ in due(context, windows) if id_ not in complete]
     return counted[: _most_counts(context.now, context.trusted)]

@@ -9,7 +9,7 @@ from klaviyo_assets.decode import SYNCED_AT
 from klaviyo_assets.load.schema.tables import DELETED_AT, Tables
 from klaviyo_assets.state.changed_periods import ChangedPeriods
 from klaviyo_assets.state.periods import Periods
-from klaviyo_assets.warehouse.sql import instant
+from klaviyo_assets.warehouse.sql import instant_literal
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class PeriodRecorder:
 
     def note_marked(self, connection: DuckDBPyConnection, at: datetime) -> None:
         """Record the periods of rows that were marked as deleted at some time."""
-        self.note(connection, f"{self.tables.rows} WHERE {DELETED_AT} = {instant(at)}")
+        self.note(connection, f"{self.tables.rows} WHERE {DELETED_AT} = {instant_literal(at)}")
 
     def note_rebuilt(self, connection: DuckDBPyConnection, at: datetime) -> None:
         """Record the periods of rows that a full read has changed. Rows with the same content have the time of their earlier read.
@@ -56,7 +56,7 @@ class PeriodRecorder:
             connection: The database, before the tables are swapped.
             at: When the full read began.
         """
-        self.note(connection, f"{self.tables.rebuilt} WHERE {SYNCED_AT} >= {instant(at)} OR {DELETED_AT} = {instant(at)}")
+        self.note(connection, f"{self.tables.rebuilt} WHERE {SYNCED_AT} >= {instant_literal(at)} OR {DELETED_AT} = {instant_literal(at)}")
 
     def _store(self, connection: DuckDBPyConnection) -> ChangedPeriods:
         return ChangedPeriods(connection, self.tables.warehouse, self.tables.schema)

@@ -13,7 +13,7 @@ from klaviyo_assets.load.rows.row_counts import RowCounts
 from klaviyo_assets.load.rows.upsert import hashed, own_columns, text_columns
 from klaviyo_assets.load.schema.foreign_objects import foreign_columns, has_indexes, insert_keeping
 from klaviyo_assets.load.schema.tables import DELETED_AT, Tables
-from klaviyo_assets.warehouse.sql import count_rows, instant, key_columns, key_value, keys_equal, quoted
+from klaviyo_assets.warehouse.sql import count_rows, instant_literal, key_columns, key_value, keys_equal, quoted
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class Rebuild:
             part: The rows; None for all remaining ones.
         """
         names = ", ".join(f"old.{quoted(name)}" for name in (*own_columns(self.tables.entry), SYNCED_AT))
-        marked = f"CASE WHEN {self._requested} THEN coalesce({DELETED_AT}, {instant(at)}) ELSE {DELETED_AT} END AS {DELETED_AT}"
+        marked = f"CASE WHEN {self._requested} THEN coalesce({DELETED_AT}, {instant_literal(at)}) ELSE {DELETED_AT} END AS {DELETED_AT}"
         places = f" AND old.rowid BETWEEN {part[0].first} AND {part[-1].last}" if part is not None else ""
         self.connection.execute(f"INSERT INTO {self.tables.rebuilt} BY NAME SELECT {names}, {marked} {self._vanished}{places}")
 
@@ -94,7 +94,7 @@ class Rebuild:
         """SQL condition for rows of the old table that the full read requested."""
         replication = self.tables.entry.replication
         start_field = replication.start_date_field
-        requested = f"{quoted(start_field)} >= {instant(self.requested_from)}" if self.requested_from and start_field else "true"
+        requested = f"{quoted(start_field)} >= {instant_literal(self.requested_from)}" if self.requested_from and start_field else "true"
         if replication.range_field:
             # A full read filters by this time, so it does not request records without one.
             requested += f" AND {quoted(replication.range_field)} IS NOT NULL"

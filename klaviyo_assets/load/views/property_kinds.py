@@ -77,7 +77,7 @@ def wider(one: PropertyKind, other: PropertyKind) -> PropertyKind:
     return other if one is PropertyKind.NULL else _WIDER.get(frozenset({one, other}), PropertyKind.JSON)
 
 
-def kind_of(value: Raw | bytes) -> PropertyKind:
+def json_kind_of(value: Raw | bytes) -> PropertyKind:
     """Return the kind of one JSON value."""
     text = bytes(value)
     match text[:1]:

@@ -13,7 +13,7 @@ import msgspec
 import polars as pl
 from msgspec import Raw
 
-from klaviyo_assets.load.views.property_kinds import DECODED, PropertyKind, kind_of, wider
+from klaviyo_assets.load.views.property_kinds import DECODED, PropertyKind, json_kind_of, wider
 
 MAX_PROPERTIES = 300
 """Properties of a metric that are recorded; the others, such as names that are ids, stay in the JSON alone."""
@@ -79,7 +79,7 @@ class MetricProfile:
             return False  # not an object
         changed = False
         for name, value in members.items():
-            changed |= not self._is_settled(name) and self._record(name, kind_of(value))
+            changed |= not self._is_settled(name) and self._record(name, json_kind_of(value))
         return changed
 
     def _is_settled(self, name: str) -> bool:

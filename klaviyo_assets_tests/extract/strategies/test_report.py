@@ -15,7 +15,7 @@ from klaviyo_assets.extract.slices import ReportSlice
 from klaviyo_assets.extract.strategies import strategy_for
 from klaviyo_assets.extract.strategies.strategy import LAG, PlanContext
 from klaviyo_assets.extract.sync_options import SyncMode, SyncOptions
-from klaviyo_assets.state.coverage import CoverageRow, merged
+from klaviyo_assets.state.coverage import CoverageRow, merge_coverage
 
 BERLIN = ZoneInfo("Europe/Berlin")
 NOW = datetime(2026, 3, 10, 22, 30, tzinfo=UTC)  # 23:30 in Berlin
@@ -41,7 +41,7 @@ def read(name: str, slices: Sequence[ReportSlice], covered: Sequence[CoverageRow
     for one in slices:
         for parent in one.ids or ("",):
             row = CoverageRow(one.subset.name, one.field, one.start, one.covers_to, now, "current", parent=parent)
-            found[one.subset.name, parent] = merged(found.get((one.subset.name, parent), []), [row], ages)
+            found[one.subset.name, parent] = merge_coverage(found.get((one.subset.name, parent), []), [row], ages)
     return [row for rows in found.values() for row in rows]
 
 

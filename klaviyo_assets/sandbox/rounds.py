@@ -9,7 +9,7 @@ from klaviyo_assets.sandbox.generate.hosted import add_hosted
 from klaviyo_assets.sandbox.generate.makers import make_child, make_new
 from klaviyo_assets.sandbox.generate.metric_names import Role
 from klaviyo_assets.sandbox.generate.profiles import make_profile
-from klaviyo_assets.sandbox.generate.reviews import STATUSES, make_review
+from klaviyo_assets.sandbox.generate.reviews import STATUSES
 from klaviyo_assets.sandbox.generate.shop.single import SingleEvents
 from klaviyo_assets.sandbox.instants import DAY, HOUR, SECOND
 
@@ -144,4 +144,4 @@ def _reviews(account: Account, rng: random.Random, now: int) -> None:
     for id in rng.sample(ids, min(count, len(ids))):
         account.update("reviews", id, {"status": {"value": rng.choice([one for one in STATUSES if one != "rejected"])}}, now)
     for _ in range(count):
-        account.add("reviews", make_review(account.context, rng, now, now), now)
+        account.add("reviews", make_new(account.context, account.store, account.catalog["reviews"], rng, now), now)

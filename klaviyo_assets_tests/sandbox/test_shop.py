@@ -16,6 +16,7 @@ from klaviyo_assets.sandbox.generate.metrics import role_of_metric
 from klaviyo_assets.sandbox.instants import DAY, parse, to_micros
 from klaviyo_assets.sandbox.options import SandboxOptions
 from klaviyo_assets.sandbox.records import Record
+from klaviyo_assets.sandbox.scripted import apply_change
 from klaviyo_assets.sandbox.shop_truth import shop_truth
 from klaviyo_assets.sandbox.state import State, begin
 from klaviyo_assets_tests.sandbox.helpers import BASE
@@ -176,6 +177,35 @@ def test_what_is_sold_and_reviewed_is_in_the_catalog_and_codes_exist(shop: State
     reviewed = {value(record, "product")["external_id"] for record in store["reviews"]}
     assert sold >= reviewed
     assert {record.values["item.id"] for record in store["reviews"]} <= ids(shop, "catalog_items")
+
+
+def test_reviews_are_written_by_customers_who_had_bought_the_product(shop: State, events: list[Event]) -> None:
+    def check(state: State) -> int:
+        store = state.account.store
+        profiles = {value(record, "email"): record for record in store["profiles"]}
+        reviews = list(store["reviews"])
+        for review in reviews:
+            profile = profiles[value(review, "email")]
+            assert value(review, "author") == value(profile, "first_name")
+            bought = orders[profile.id, value(review, "product")["external_id"]]
+            assert min(bought.values()) <= parse(value(review, "created"))
+            assert bought.keys() >= set(review.related["events"])
+        return len(reviews)
+
+    orders: dict[tuple[str, str], dict[str, int]] = defaultdict(dict)
+    for event in of(events, Role.PLACED_ORDER):
+        for line in event["properties"]["Items"]:
+            orders[event["profile"], line["ProductID"]][event["id"]] = event["at"]
+    before = check(shop)
+    later = begin(shop.options)
+    for record in list(later.account.store["profiles"])[:200]:
+        later.account.delete("profiles", record.id)
+    for record in list(later.account.store["reviews"]):
+        later.account.delete("reviews", record.id)
+    for seed in range(3):
+        change = {"kind": "add", "type": "reviews", "seed": seed}
+        apply_change(later.account, change, later.account.settle())
+    assert (before, check(later)) == (50, 3)
 
 
 def test_subscriptions_and_members_agree_with_the_events(shop: State, events: list[Event]) -> None:

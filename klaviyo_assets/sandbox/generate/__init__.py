@@ -11,6 +11,7 @@ from klaviyo_assets.sandbox.generate.hosted import make_hosted
 from klaviyo_assets.sandbox.generate.makers import make_children, make_numbered
 from klaviyo_assets.sandbox.generate.members import make_members
 from klaviyo_assets.sandbox.generate.profiles import lifetimes, make_profile
+from klaviyo_assets.sandbox.generate.reviews import reviewer_of
 from klaviyo_assets.sandbox.generate.shop.history import History
 from klaviyo_assets.sandbox.generate.shop.inventory import Inventory
 from klaviyo_assets.sandbox.records import Record
@@ -154,8 +155,13 @@ def _profiles(
     context: GenerationContext, store: Store, rng: random.Random, profiles: Iterable[tuple[str, Lifetime]], history: History
 ) -> Iterator[Record]:
     list_ids = tuple(record.id for record in store["lists"]) if "lists" in store.catalog else ()
+    buyers = {sale.profile_id for sale in context.sales}
     for id, lifetime in profiles:
         customer = history.customers.get(id)
         seen = customer.last_event if customer is not None else None
         updated = max(lifetime.updated, seen) if seen is not None and context.options.events_move_updated else lifetime.updated
-        yield make_profile(context, rng, id, Lifetime(lifetime.created, updated, seen), list_ids, customer)
+        profile = make_profile(context, rng, id, Lifetime(lifetime.created, updated, seen), list_ids, customer)
+        if id in buyers and (reviewer := reviewer_of(profile)) is not None:
+            context.reviewers[id] = reviewer
+        yield profile
+    context.sales = [sale for sale in context.sales if sale.profile_id in context.reviewers]

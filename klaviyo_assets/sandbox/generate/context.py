@@ -31,11 +31,20 @@ class Product:
 
 @dataclass(frozen=True)
 class Sale:
-    """A product that was sold: when, and the event of the order."""
+    """A product that was sold: when, the event of the order, and the customer."""
 
     product: Product
     at: int
     event_id: str
+    profile_id: str
+
+
+@dataclass(frozen=True)
+class Reviewer:
+    """A customer who can write a review: the e-mail address, and the name if it is known."""
+
+    email: str
+    name: str | None
 
 
 @dataclass
@@ -51,7 +60,8 @@ class GenerationContext:
         tag_ids: Tags of campaigns, flows, lists and segments.
         variant_ids: Variants of catalog items.
         products: What the shop sells.
-        sales: Some of what it has sold, for reviews.
+        sales: Some of what it has sold, for reviews: once the profiles exist, only to customers with an e-mail address.
+        reviewers: These customers by the id of the profile.
     """
 
     options: SandboxOptions
@@ -63,6 +73,7 @@ class GenerationContext:
     variant_ids: tuple[str, ...] = ()
     products: tuple[Product, ...] = ()
     sales: list[Sale] = field(default_factory=list)
+    reviewers: dict[str, Reviewer] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Start the ids."""

@@ -14,7 +14,7 @@ from klaviyo_assets.sandbox.generate.flows import make_flow
 from klaviyo_assets.sandbox.generate.generic import make_addition, make_any
 from klaviyo_assets.sandbox.generate.metrics import make_metric
 from klaviyo_assets.sandbox.generate.profiles import make_profile
-from klaviyo_assets.sandbox.generate.reviews import make_review
+from klaviyo_assets.sandbox.generate.reviews import make_review, reviewer_of
 from klaviyo_assets.sandbox.generate.settings_of_account import make_custom_metric, make_mapped_metric, make_tracking_settings
 from klaviyo_assets.sandbox.generate.shop.single import SingleEvents
 from klaviyo_assets.sandbox.instants import DAY, SECOND
@@ -98,13 +98,23 @@ def _channel(number: int) -> str:
 
 
 def _review(context: GenerationContext, store: Store, rng: random.Random, lifetime: Lifetime, number: int) -> Record:
-    """Make a review of something that was sold; one in four belongs to the event of the order."""
+    """Make a review of something that was sold, by a customer who bought it; one in four belongs to the event of the order."""
     if not context.sales:
         return make_review(context, rng, lifetime.created, lifetime.updated)
     sale = context.sales[int(rng.random() * len(context.sales))]
     created = min(sale.at + int(rng.random() * 20 * DAY), context.base)
     event_id = sale.event_id if number % 4 == 0 else None
-    return make_review(context, rng, created, max(created, lifetime.updated), event_id=event_id, product=sale.product)
+    reviewer = context.reviewers[sale.profile_id]
+    return make_review(context, rng, created, max(created, lifetime.updated), event_id=event_id, product=sale.product, reviewer=reviewer)
+
+
+def _new_review(context: GenerationContext, store: Store, rng: random.Random, now: int) -> Record:
+    """Make a review that is written now, by a customer who still exists if there is one."""
+    for sale in rng.sample(context.sales, len(context.sales)):
+        profile = store["profiles"].get(sale.profile_id)
+        if profile is not None and (reviewer := reviewer_of(profile)) is not None:
+            return make_review(context, rng, now, now, product=sale.product, reviewer=reviewer)
+    return make_review(context, rng, now, now)
 
 
 def _tag_group(context: GenerationContext, store: Store, rng: random.Random, lifetime: Lifetime, *, default: bool) -> Record:
@@ -169,7 +179,7 @@ _NEW_MAKERS: Mapping[str, _NewMaker] = {
     "lists": lambda context, store, rng, now: make_list(context, rng, now, now, _a_number(rng)),
     "metrics": lambda context, store, rng, now: make_metric(context, rng, 1000 + rng.randrange(100_000), now, now),
     "profiles": _profile,
-    "reviews": lambda context, store, rng, now: make_review(context, rng, now, now),
+    "reviews": _new_review,
     "segments": lambda context, store, rng, now: make_segment(context, rng, now, now),
     "tag_groups": lambda context, store, rng, now: _tag_group(context, store, rng, Lifetime(now, now), default=False),
 }

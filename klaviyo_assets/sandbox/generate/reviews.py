@@ -3,8 +3,10 @@
 import random
 from typing import Any
 
+import msgspec
+
 from klaviyo_assets.catalog import REVIEWS
-from klaviyo_assets.sandbox.generate.context import GenerationContext, Product
+from klaviyo_assets.sandbox.generate.context import GenerationContext, Product, Reviewer
 from klaviyo_assets.sandbox.generate.words import FIRST_NAMES, REVIEW_TEXTS
 from klaviyo_assets.sandbox.instants import render
 from klaviyo_assets.sandbox.records import Record, build
@@ -17,14 +19,22 @@ _TYPES = ("review", "review", "review", "rating", "question", "store")
 
 
 def make_review(
-    context: GenerationContext, rng: random.Random, created: int, updated: int, event_id: str | None = None, product: Product | None = None
+    context: GenerationContext,
+    rng: random.Random,
+    created: int,
+    updated: int,
+    event_id: str | None = None,
+    product: Product | None = None,
+    reviewer: Reviewer | None = None,
 ) -> Record:
-    """Make a review of a product, by default of any that the shop sells, with its event if it has one."""
+    """Make a review of a product, by default of any that the shop sells and by anybody, with its event if it has one."""
+    by_anybody = Reviewer(f"reviewer{rng.randrange(10_000)}@mail.example", rng.choice((*FIRST_NAMES, None)))
+    reviewer = reviewer or by_anybody
     kind = rng.choice(_TYPES)
     product = product or rng.choice(context.products or (_GONE,))
     number = rng.randrange(100)
     attributes: dict[str, Any] = {
-        "email": f"reviewer{rng.randrange(10_000)}@mail.example",
+        "email": reviewer.email,
         "status": _status(rng.choice(STATUSES), rng),
         "verified": rng.random() < 0.7,
         "review_type": kind,
@@ -38,7 +48,7 @@ def make_review(
             "external_id": product.external_id,
         },
         "rating": None if kind == "question" else rng.randrange(1, 6),
-        "author": rng.choice((*FIRST_NAMES, None)),
+        "author": reviewer.name,
         "content": None if kind == "rating" else rng.choice(REVIEW_TEXTS),
         "title": None if kind == "rating" else rng.choice(("Nice", "Naja", "🤷", "")),
         "smart_quote": None,
@@ -53,6 +63,13 @@ def make_review(
         related={"events": (event_id,) if event_id else ()},
         values={"item.id": product.item_id},
     )
+
+
+def reviewer_of(profile: Record) -> Reviewer | None:
+    """Return a profile as the writer of a review: with the first name, if it is known; None if the profile has no e-mail address."""
+    attributes = profile.attributes()
+    email, name = (msgspec.json.decode(attributes[one], type=str | None) for one in ("email", "first_name"))
+    return None if email is None else Reviewer(email, name)
 
 
 def _status(value: str, rng: random.Random) -> dict[str, Any]:

@@ -135,8 +135,8 @@ class History:
     def _sold(self, customer: Customer, order: texts.Order, at: int, event_id: str) -> None:
         customer.orders += 1
         customer.cents += order.cents
-        if len(self._context.sales) < _POOL:
-            self._context.sales.append(Sale(order.lines[0].product, at, event_id))
+        if customer.id is not None and len(self._context.sales) < _POOL:
+            self._context.sales.append(Sale(order.lines[0].product, at, event_id, customer.id))
 
     def _remember(self, known: _Known) -> None:
         if known.delivery is not None and len(self._delivered) < _POOL:

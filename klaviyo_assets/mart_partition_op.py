@@ -19,7 +19,7 @@ class MartPartitionStep:
     """One execution of the op.
 
     The models are updated as the op of the marts does: all days that have changed are computed, and those that are selected in any case. Models that
-    they need are built before them.
+    they need are built before them, and the days of these are reported as well.
 
     Args:
         context: Dagster's.
@@ -55,8 +55,10 @@ class MartPartitionStep:
                 errors[result.model] = result.error
                 continue
             self._log(result, inputs)
-            if (asset := selected.get(result.model)) is not None:
-                self.step.report_days(result, inputs, left_out=days)
+            asset = selected.get(result.model)
+            # Those of a model that a selected one needs, too: no later build would find its changes again.
+            self.step.report_days(result, inputs, left_out=() if asset is None else days)
+            if asset is not None:
                 for day in days:
                     self.context.add_asset_metadata({ROW_COUNT: result.days.get(day, 0)}, asset, day)
                 yield dg.MaterializeResult(asset_key=asset, data_version=dg.DataVersion(result.version))

@@ -39,7 +39,8 @@ class Shop:
 
     def __init__(self, folder: Path, instance: dg.DagsterInstance, query: str = QUERY) -> None:
         write_model(folder / "models", "orders", query, key="day", header=HEADER)
-        self.path, self.instance, self.seen = folder / "shop.duckdb", instance, 0
+        self.path, self.instance = folder / "shop.duckdb", instance
+        self.seen: dict[dg.AssetKey, int] = {}
         klaviyo = KlaviyoResource(api_key=dg.EnvVar("A_KEY"))
         self.partitions = EventPartitions(start=date(2026, 2, 1))
         self.defs = build_klaviyo_definitions(klaviyo, duckdb=self.path, marts=folder / "models", partitions=self.partitions)
@@ -61,10 +62,10 @@ class Shop:
         self.run("klaviyo_build_marts", ORDERS)
         return self.reported()
 
-    def reported(self) -> dict[str, Any]:
-        records = self.instance.fetch_materializations(BY_DAY, limit=1_000, ascending=True).records
-        new = [record.asset_materialization for record in records[self.seen :]]
-        self.seen = len(records)
+    def reported(self, asset: dg.AssetKey = BY_DAY) -> dict[str, Any]:
+        records = self.instance.fetch_materializations(asset, limit=1_000, ascending=True).records
+        new = [record.asset_materialization for record in records[self.seen.get(asset, 0) :]]
+        self.seen[asset] = len(records)
         return {one.partition: one.metadata["dagster/partition_row_count"].value for one in new if one is not None and one.partition is not None}
 
 
@@ -182,6 +183,24 @@ def test_days_of_models_that_need_others_are_up_to_date_once_the_op_has_built_bo
         shop.run("", BY_DAY, **{f"dagster/asset_partition_range_{end}": of_one_day for end in ("start", "end")})
         assert stale_causes(shop.defs, instance, ORDERS) == stale_causes(shop.defs, instance, BY_DAY, of_one_day) == ()
         shop.store(9)
+
+
+def test_days_of_a_model_that_a_selected_one_needs_are_reported_too(tmp_path: Path, instance: dg.DagsterInstance) -> None:
+    """They are computed in the same run, and no later build finds that they have changed."""
+    write_model(tmp_path / "models", "placed", QUERY, key="day", header=HEADER)
+    shop, placed = Shop(tmp_path, instance, query="SELECT day, n FROM placed"), dg.AssetKey(["klaviyo", "placed_by_day"])
+    shop.store(*range(1, 20))
+    shop.run("klaviyo_build_marts", dg.AssetKey(["klaviyo", "placed"]))
+    shop.build()
+    assert len(shop.reported(placed)) == 19
+
+    shop.store(4, 7)
+    shop.run("", BY_DAY, **{f"dagster/asset_partition_range_{end}": "2026-02-20" for end in ("start", "end")})
+
+    assert {day: rows for day, rows in shop.reported(placed).items() if day != "2026-02-20"} == {"2026-02-22": 1, "2026-02-25": 1}
+    shop.run("klaviyo_build_marts", dg.AssetKey(["klaviyo", "placed"]))
+    assert shop.reported(placed) == {}
+    assert stale_causes(shop.defs, instance, placed, "2026-02-25") == ()
 
 
 @pytest.mark.parametrize("change", [by_the_key_prefix_of_a_module, by_replacements])

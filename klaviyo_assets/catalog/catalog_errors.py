@@ -15,12 +15,13 @@ class MissingTrait(CatalogError):
     Args:
         name: Name of the resource type.
         trait: What it lacks: ``parent``.
+        of: What has the name.
     """
 
-    def __init__(self, name: str, trait: str) -> None:
+    def __init__(self, name: str, trait: str, *, of: str = "resource type") -> None:
         super().__init__(
-            f"The resource type {name} has no {trait}, but its strategy, or the code that uses it, needs one.",
-            f"If {name} or its strategy is your own, give it a {trait} or another replication. Otherwise please report this.",
+            f"The {of} {name} has no {trait}, but the code that uses it needs one.",
+            f"If {name} or its strategy is your own, give it a {trait}, or another replication. Otherwise please report this.",
         )
 
 

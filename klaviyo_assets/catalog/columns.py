@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+from klaviyo_assets.catalog.catalog_errors import MissingTrait
+
 
 class ColumnType(StrEnum):
     """Type of a column; the value is the DuckDB type of the table's column."""
@@ -71,6 +73,17 @@ class Column:
     was_in_extra: bool = False
     volatile: bool = False
     computed: Computed | None = None
+
+    @property
+    def required_computed(self) -> Computed:
+        """How the value is computed, for code that works on such columns only.
+
+        Raises:
+            MissingTrait: If the value is received.
+        """
+        if self.computed is None:
+            raise MissingTrait(self.name, "computed value", of="column")
+        return self.computed
 
 
 INCLUDED = "included"

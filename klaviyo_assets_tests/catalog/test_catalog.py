@@ -144,5 +144,10 @@ def test_the_type_that_identifies_the_account_is_found_by_its_role() -> None:
     ],
 )
 def test_a_type_that_is_used_as_what_it_is_not_is_named(accessor: str, lacks: str) -> None:
-    with pytest.raises(MissingTrait, match=f"The resource type metrics has no {lacks}, but its strategy, or the code that uses it, needs one"):
+    with pytest.raises(MissingTrait, match=f"The resource type metrics has no {lacks}, but the code that uses it needs one"):
         getattr(CATALOG["metrics"], accessor)
+
+
+def test_a_column_that_is_used_as_a_computed_one_is_named() -> None:
+    with pytest.raises(MissingTrait, match="The column id has no computed value"):
+        _ = CATALOG["metrics"].columns[0].required_computed

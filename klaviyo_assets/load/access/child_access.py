@@ -30,8 +30,7 @@ class ChildAccess:
 
     @property
     def _parent(self) -> Parent:
-        assert self.loader.entry.parent is not None
-        return self.loader.entry.parent
+        return self.loader.entry.required_parent
 
     def facts(self, ids: Sequence[str], row: SyncLogEntry, changed_with: str | None) -> dict[str, ParentFacts]:
         """Return what is known about parents and their children; arguments as in :meth:`ChildRows.facts`."""

@@ -79,11 +79,11 @@ class ChildRows:
         return {id_: ParentFacts(**rows.get(id_, {}), **parents.get(id_, {})) for id_ in ids}
 
     def _row_facts(self, now: datetime) -> dict[str, dict[str, Any]]:
-        assert self._proof is not None
+        removed = quoted(self.tables.entry.required_proof.removed_column)
         found = self.connection.execute(
             f"""
             SELECT {self.tables.parent_column}, count(*) FILTER (WHERE {DELETED_AT} IS NULL),
-                count(*) FILTER (WHERE {quoted(self._proof.removed_column)} >= ?),
+                count(*) FILTER (WHERE {removed} >= ?),
                 epoch_us(min({SYNCED_AT}) FILTER (WHERE {DELETED_AT} IS NULL)), count(*) FILTER (WHERE {self.are_outdated})
             FROM {self.tables.rows} GROUP BY ALL
             """,
@@ -95,8 +95,7 @@ class ChildRows:
         }
 
     def _parent_facts(self, changed_with: str | None) -> dict[str, dict[str, Any]]:
-        proof, parent = self._proof, self.tables.entry.parent
-        assert parent is not None
+        proof, parent = self._proof, self.tables.entry.required_parent
         columns = {
             "is_paused": f"coalesce({quoted(proof.paused_while)}, false)" if proof and proof.paused_while else None,
             "is_frozen": f"NOT coalesce({quoted(proof.frozen_unless)}, true)" if proof and proof.frozen_unless else None,
@@ -178,8 +177,8 @@ class ChildRows:
 
 def proofs(entry: ResourceType, parents: Iterable[str], top: datetime, read_at: datetime, fingerprint: str) -> Sequence[CoverageRow]:
     """Return the coverage that records that the stored children of parents were proven."""
-    assert entry.parent is not None
-    return [CoverageRow(entry.subsets[0].name, entry.parent.column, BEGINNING, top, read_at, fingerprint, parent=id_) for id_ in parents]
+    column = entry.required_parent.column
+    return [CoverageRow(entry.subsets[0].name, column, BEGINNING, top, read_at, fingerprint, parent=id_) for id_ in parents]
 
 
 def _is_equal(counted: int, before: int, later: int) -> bool | None:

@@ -48,9 +48,7 @@ class GroupRows:
 
     @property
     def _groups(self) -> ParentGroups:
-        groups = self.tables.entry.replication.groups
-        assert groups is not None
-        return groups
+        return self.tables.entry.required_groups
 
     def stored(self) -> dict[str, dict[str | None, StoredPart]]:
         """Return the rows of each parent by state, with None for all of them."""

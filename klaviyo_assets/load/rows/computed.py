@@ -77,21 +77,19 @@ def _structure(columns: Sequence[Column]) -> str:
 
 
 def _paths(column: Column) -> tuple[tuple[str, ...], ...]:
-    assert column.computed is not None
-    return column.computed.paths
+    return column.required_computed.paths
 
 
 def _value(column: Column) -> str:
     """SQL for the value of a column: the first that fits."""
-    assert column.computed is not None
-    preferred = [quoted(name) for name in column.computed.columns]
-    values = [_fitting(column, path) for path in column.computed.paths]
+    computed = column.required_computed
+    preferred = [quoted(name) for name in computed.columns]
+    values = [_fitting(column, path) for path in computed.paths]
     return f"coalesce({', '.join((*preferred, *values))})"
 
 
 def _fitting(column: Column, path: tuple[str, ...]) -> str:
     """SQL for the value at a path; null if it does not fit the column."""
-    assert column.computed is not None
     found = ".".join((_parsed(column.path[1]), *(quoted(name) for name in path if name != EACH)))
     if path[-1] == EACH:
         return f"len({found})"
@@ -103,7 +101,7 @@ def _fitting(column: Column, path: tuple[str, ...]) -> str:
             return f"CASE WHEN {number} = trunc({number}) AND abs({number}) <= {_MAX_WHOLE} THEN {number}::BIGINT END"
         case ColumnType.BOOLEAN:
             return f"CASE WHEN {found} IN ('true', 'True', 'TRUE', '1') THEN true WHEN {found} IN ('false', 'False', 'FALSE', '0') THEN false END"
-    if column.computed.is_currency:
+    if column.required_computed.is_currency:
         return f"CASE WHEN regexp_full_match({found}, '[A-Za-z]{{3}}') THEN upper({found}) END"
     is_text = f"NOT starts_with({found}, '[') AND NOT starts_with({found}, '{{')"
     return f"CASE WHEN {is_text} AND strlen({found}) BETWEEN 1 AND {LONGEST_TEXT} THEN {found} END"

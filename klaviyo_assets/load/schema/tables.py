@@ -89,8 +89,7 @@ class Tables:
     @property
     def parent_column(self) -> str:
         """Column of a child type with the id of the parent, for SQL."""
-        assert self.entry.parent is not None
-        return quoted(self.entry.parent.column)
+        return quoted(self.entry.required_parent.column)
 
     @property
     def rebuilt(self) -> str:

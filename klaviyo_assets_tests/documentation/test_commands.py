@@ -1,14 +1,11 @@
 """The shell commands in the docs work, in a folder outside the checkout, against the sandbox."""
 
-import contextlib
 import os
 import re
 import shlex
 import shutil
-import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -17,11 +14,10 @@ import pytest
 from klaviyo_assets.sandbox.process import SandboxProcess
 from klaviyo_assets_tests.accounts import local_file, started_elsewhere, sync
 from klaviyo_assets_tests.documentation.blocks import ROOT, Block
+from klaviyo_assets_tests.documentation.servers import serves, serves_assets
 
 _CONTINUED = re.compile(r"\\\n\s*")
 _COMMENT = re.compile(r"\s+#.*$")
-_PATIENCE = 120.0
-"""Seconds that a server may take to say that it listens; only a test that fails takes as long."""
 
 
 def _ends(*needed: str) -> Callable[[str, Path, Mapping[str, str]], None]:
@@ -33,28 +29,6 @@ def _ends(*needed: str) -> Callable[[str, Path, Mapping[str, str]], None]:
             (folder / name).touch()
         done = subprocess.run(["bash", "-euc", command], cwd=folder, env=environment, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
-
-    return run
-
-
-def serves(says: str) -> Callable[[str, Path, Mapping[str, str]], None]:
-    """Return a function that starts a server, waits until it says that it listens, and stops it."""
-
-    def run(command: str, folder: Path, environment: Mapping[str, str]) -> None:
-        output = folder / "output"
-        with output.open("w") as file:
-            server = subprocess.Popen(
-                shlex.split(command), cwd=folder, env=environment, stdout=file, stderr=subprocess.STDOUT, start_new_session=True
-            )
-        try:
-            end = time.monotonic() + _PATIENCE
-            while says not in output.read_text() and server.poll() is None and time.monotonic() < end:
-                time.sleep(0.2)
-            assert says in output.read_text()
-        finally:
-            with contextlib.suppress(ProcessLookupError):  # it has ended already, with an error
-                os.killpg(server.pid, signal.SIGKILL)
-            server.wait()
 
     return run
 
@@ -80,6 +54,12 @@ def _in_a_project(command: str, folder: Path, environment: Mapping[str, str]) ->
     assert (folder / "src" / "shop" / "defs" / "main" / "defs.yaml").exists()
 
 
+def _in_the_code_location(command: str, folder: Path, environment: Mapping[str, str]) -> None:
+    """Start Dagster's UI in the example in plain Python."""
+    shutil.copytree(ROOT / "examples" / "code_location", folder, dirs_exist_ok=True)
+    serves_assets("klaviyo/events", "events_by_metric", job="klaviyo_sync")(command, folder, environment)
+
+
 COMMANDS: dict[str, Callable[[str, Path, Mapping[str, str]], None]] = {
     f"dg launch -m klaviyo_assets.definitions {_PROFILES_IN_FULL}": _ends(),
     f"KLAVIYO_PARTITIONS=daily dg launch -m klaviyo_assets.definitions {_A_MONTH}": _ends(),
@@ -95,6 +75,7 @@ COMMANDS: dict[str, Callable[[str, Path, Mapping[str, str]], None]] = {
         "data/warehouse.duckdb", "data/warehouse.duckdb.sync/locks", "../shop/readme"
     ),
     "dg scaffold defs klaviyo_assets.KlaviyoComponent main": _in_a_project,
+    "dagster dev -f definitions.py": _in_the_code_location,
     "klaviyo-assets sandbox": serves("http://127.0.0.1:8020"),
 }
 """The commands, and how each is run."""
@@ -108,7 +89,6 @@ NOT_RUN: dict[str, str] = {
     "pip install klaviyo-assets dagster-webserver": "needs a package index",
     "pip install 'klaviyo-assets[ui]' marimo altair": "needs a package index",
     "export KLAVIYO_API_KEY=pk_…": "each command is run with a key of the sandbox",
-    "dagster dev -f definitions.py": "packaging/test_examples_installed.py and test_examples.py load these files",
     "cd shop": "the folder of that project",
     "uv add 'klaviyo-assets[sandbox]'": "needs a package index; packaging/test_wheel.py installs the wheel",
     "source .venv/bin/activate": "the environment that uv makes",
@@ -119,7 +99,7 @@ NOT_RUN: dict[str, str] = {
     "klaviyo-assets check": RUN_BY_QUICKSTART,
     "dg dev": RUN_BY_QUICKSTART,
     "dg launch --assets 'key:\"klaviyo/lists\"'": RUN_BY_QUICKSTART,
-    "dg launch --job klaviyo_sync": "cli/test_demo.py runs that job",
+    "dg launch --job klaviyo_sync": RUN_BY_QUICKSTART,
     "dagster dev -m klaviyo_assets.definitions": RUN_BY_QUICKSTART,
     "make demo": "klaviyo-assets demo in the virtual environment: cli/test_demo.py runs that",
     "duckdb -readonly data/published.duckdb": "DuckDB's own shell is not a Python package; other tests run queries",

@@ -6,15 +6,19 @@ import sys
 from importlib.util import find_spec
 from pathlib import Path
 
+import duckdb
 import pytest
 import yaml
 
 from klaviyo_assets.sandbox.process import SandboxProcess
 from klaviyo_assets_tests.documentation.blocks import ROOT, blocks_of, run_python
-from klaviyo_assets_tests.documentation.test_commands import NOT_RUN, RUN_BY_QUICKSTART, commands_of, serves
+from klaviyo_assets_tests.documentation.servers import serves_assets
+from klaviyo_assets_tests.documentation.test_commands import NOT_RUN, RUN_BY_QUICKSTART, commands_of
 
 PAGE = "docs/quickstart.md"
-SERVERS = {"dg dev": "dg dev --port 0", "dagster dev -m klaviyo_assets.definitions": "dagster dev -m klaviyo_assets.definitions --port 0"}
+SERVERS = ("dg dev", "dagster dev -m klaviyo_assets.definitions")
+TYPES = ["lists", "profiles", "segments"]
+"""What the job of the page syncs here; cli/test_demo.py runs it with all types."""
 
 # The files that create-dagster 1.13 writes.
 PYPROJECT = '[tool.dg]\ndirectory_type = "project"\n\n[tool.dg.project]\nroot_module = "shop"\nregistry_modules = ["shop.components.*"]\n'
@@ -64,7 +68,7 @@ def test_the_quickstart(project: Path, account: SandboxProcess, monkeypatch: pyt
     assert commands()[0].startswith("dg scaffold")
     for command in commands():
         if command in SERVERS:
-            serves("Serving dagster-webserver")(SERVERS[command], project, environment)
+            serves_assets("klaviyo/lists", "klaviyo/profiles", job="klaviyo_sync")(command, project, environment)
             continue
         done = subprocess.run(["bash", "-euc", command], cwd=project, env=environment, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
@@ -73,8 +77,12 @@ def test_the_quickstart(project: Path, account: SandboxProcess, monkeypatch: pyt
             shown = yaml.safe_load(with_sandbox)
             del shown["attributes"]["base_url"]
             assert yaml.safe_load(written.read_text()) == shown
-            written.write_text(with_sandbox)
+            written.write_text(with_sandbox.replace("attributes:\n", f"attributes:\n  resource_types: {TYPES}\n"))
 
+    with duckdb.connect(str(project / "data" / "warehouse.duckdb"), read_only=True) as connection:
+        rows = {name: connection.execute(f"SELECT count(*) FROM klaviyo.{name}").fetchone() for name in TYPES}
+    options = account.options
+    assert rows == {"lists": (options.lists,), "profiles": (options.profiles,), "segments": (options.segments,)}
     monkeypatch.chdir(project)
     run_python(PAGE)
     assert "created" in capsys.readouterr().out

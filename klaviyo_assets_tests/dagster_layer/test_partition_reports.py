@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -18,6 +19,7 @@ from klaviyo_assets.state.periods import Periods
 from klaviyo_assets.state.sync_log import SyncLogEntry
 from klaviyo_assets.warehouse import LocalFile
 from klaviyo_assets_tests.accounts import query
+from klaviyo_assets_tests.load.loads import Loads
 
 pytestmark = pytest.mark.long
 
@@ -43,17 +45,25 @@ class Shop:
         for one in materializations:
             self.instance.report_runless_asset_event(one)
 
-    def sync(self, name: str, *changed: int, read: Sequence[TimeWindow] = (), ends: bool = True, periods: Periods | None = UTC_DAYS) -> Loader:
+    def sync(
+        self,
+        name: str,
+        *changed: int,
+        files: Sequence[Path] = (),
+        read: Sequence[TimeWindow] = (),
+        ends: bool = True,
+        periods: Periods | None = UTC_DAYS,
+    ) -> None:
+        """Record days as changed, or load files of events, which change theirs."""
         loader = Loader(self.warehouse, EVENTS, "klaviyo", periods=periods)
         row = SyncLogEntry(name, "events", "unknown", "incremental", datetime(2026, 4, 1, tzinfo=UTC), None)
         loader.begin(row)
         covered = tuple(CoverageRow("", "datetime", one.start, one.end, row.started_at, "") for one in read)
-        loader.load(Batch(files=(), covered=covered), row)
+        loader.load(Batch(files=tuple(files), covered=covered), row)
         with self.warehouse.transaction() as connection:
             ChangedPeriods(connection, self.warehouse, "klaviyo").add("events", [day(n) for n in changed], name)
-            row.rows_inserted, row.outcome = len(changed), "succeeded" if ends else "running"
+            row.rows_inserted, row.outcome = len(changed) + loader.counts.inserted, "succeeded" if ends else "running"
             loader.log(connection).update(row)
-        return loader
 
     def report(self, timezone: str = "UTC", start_date: datetime | None = None, first: date = FIRST) -> PeriodReport:
         context = cast(dg.AssetExecutionContext, SimpleNamespace(instance=self.instance))
@@ -123,11 +133,20 @@ def test_another_time_zone_reports_every_day_once_more(shop: Shop) -> None:
     assert shop.report().send().keys() == {*DAYS[1:4]}
 
 
-def test_days_that_change_while_there_are_no_partitions_are_reported_later(shop: Shop) -> None:
+def test_days_that_change_while_there_are_no_partitions_are_reported_later(shop: Shop, tmp_path: Path) -> None:
+    """A code location without partitions syncs the same database, or this one has none for a while."""
     shop.sync("first", 0)
     shop.report().send()
+    staged = Loads(shop.warehouse, tmp_path, "events").staged(
+        [{"id": f"e{n}", "metric_id": "M", "datetime": day(n).start + timedelta(hours=12), "event_properties": "{}"} for n in (1, 3)]
+    )
 
-    assert shop.sync("without partitions", periods=None).periods == UTC_DAYS, "they are recorded"
+    shop.sync("without partitions", files=staged, periods=None)
+
+    assert shop.unreported() == {"without partitions"}
+    assert {period: one.rows for period, one in shop.report().send().items()} == {DAYS[1]: 1, DAYS[3]: 1}
+    assert shop.versions() == {f"{DAYS[0]}": "first", f"{DAYS[1]}": "without partitions", f"{DAYS[3]}": "without partitions"}
+    assert not shop.unreported()
 
 
 def test_nothing_is_recorded_if_there_never_were_partitions(shop: Shop) -> None:

@@ -80,7 +80,7 @@ def seen(entry: ResourceType) -> tuple[str, str, str]:
             new = f"{_NEXT}; one that is already {settled} {within_age}"
             changed = f"{_NEXT}, also of one that becomes {settled}; later ones {within_age}"
             return new, changed, f"{_NEXT}; of one that is {settled} {within_age}"
-        case PerParent(changed_with=changes, at_least=timedelta() as age):
+        case PerParent(changed_with=changes, max_age=timedelta() as age):
             due = f"{_NEXT}, if `{changes}` of its parent has moved; else after {_age(age)}" if changes else f"once every {_age(age)}"
             return f"{_NEXT} for a new parent; {due}", due, due
         case PerParent():

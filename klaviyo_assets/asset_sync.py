@@ -48,16 +48,16 @@ class AssetFailure:
 
 
 @dataclass
-class Ending:
+class AssetDone:
     """Signals that an asset's part of the step is done; its child types wait for it.
 
     Attributes:
         failed: True until the sync has succeeded; False if none was requested.
-        reached: Set when the asset is done, successfully or not.
+        event: Set when the asset is done, successfully or not.
     """
 
     failed: bool
-    reached: asyncio.Event = field(default_factory=asyncio.Event)
+    event: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 @dataclass(frozen=True)
@@ -75,13 +75,13 @@ class AssetSync:
         klaviyo: The Klaviyo resource.
         warehouse: The database.
         rules: Field rules of the resource type.
-        ending: Reports when it is done, and whether its sync failed.
-        parent_ending: The same for its parent, if that is part of the step: its table must be up to date first.
-        host_ending: The same for its host: its results must come first.
+        done: Reports when it is done, and whether its sync failed.
+        parent_done: The same for its parent, if that is part of the step: its table must be up to date first.
+        host_done: The same for its host: its results must come first.
         feeds: Types of the step that take their records from this sync's responses.
         feed: The responses of its host's sync, if that is part of the step.
         log: The run's log; its messages name the user's own settings.
-        worded: Replaces the names of settings in a message by the user's own.
+        with_user_names: Replaces the names of settings in a message by the user's own.
         partitions: The partitions of its rows, and the key of their asset; None if there is none.
         catalog: All resource types in use.
         of_partitions: True if the partitions op runs the sync; that op reports the partitions itself and fails if the sync is skipped.
@@ -95,14 +95,14 @@ class AssetSync:
     klaviyo: KlaviyoResource
     warehouse: Warehouse
     rules: FieldRuleSet
-    ending: Ending
+    done: AssetDone
     log: logging.Logger
-    worded: Callable[[str], str]
+    with_user_names: Callable[[str], str]
     catalog: Catalog
     materializes: bool = True
     checks: frozenset[str] = frozenset()
-    parent_ending: Ending | None = None
-    host_ending: Ending | None = None
+    parent_done: AssetDone | None = None
+    host_done: AssetDone | None = None
     feeds: Sequence[Feed] = ()
     feed: Feed | None = None
     partitions: tuple[dg.AssetKey, EventPartitions] | None = None
@@ -111,17 +111,17 @@ class AssetSync:
     async def results(self) -> AsyncIterator[Result | AssetFailure]:
         """Yield the check results and the materialization, and at the end the failure if there is one; never raise."""
         try:
-            if self.parent_ending is not None:
-                await self.parent_ending.reached.wait()
-            async for result in self._results() if self.host_ending is None else self._results_after(self.host_ending):
+            if self.parent_done is not None:
+                await self.parent_done.event.wait()
+            async for result in self._results() if self.host_done is None else self._results_after(self.host_done):
                 yield result
         except Exception as error:  # any error concerns only this asset; the step raises it when the other assets are done
             yield AssetFailure(self.entry, error)
         finally:
             self._leave_feeds()
-            self.ending.reached.set()
+            self.done.event.set()
 
-    async def _results_after(self, host_ending: Ending) -> AsyncIterator[Result]:
+    async def _results_after(self, host_done: AssetDone) -> AsyncIterator[Result]:
         """Yield the results once the host's asset is done: the two sync at the same time, but Dagster wants results in the order of dependency."""
         results: list[Result] = []
         failure: Exception | None = None
@@ -131,7 +131,7 @@ class AssetSync:
         except Exception as error:  # raised below, after the results that came before it
             failure = error
         self._leave_feeds()
-        await host_ending.reached.wait()
+        await host_done.event.wait()
         for result in results:
             yield result
         if failure is not None:
@@ -151,7 +151,7 @@ class AssetSync:
         if self.materializes or self.checks & set(checks.ACCESS_CHECKS):
             access, report, failure = await self._probe_and_sync()
             if report is not None:
-                self.ending.failed = False
+                self.done.failed = False
             for result in self._access_checks(access):
                 yield result
         if not isinstance(failure, WarehouseError):
@@ -197,7 +197,7 @@ class AssetSync:
             account_id=self.klaviyo.account_id,
             field_rules=self.rules,
             accept_other_account=self.klaviyo.accept_other_account,
-            parent_failed=self.parent_ending is not None and self.parent_ending.failed,
+            parent_failed=self.parent_done is not None and self.parent_done.failed,
             feeds=self.feeds,
             feed=self.feed,
             periods=self.partitions[1].periods if self.partitions is not None else None,
@@ -282,9 +282,9 @@ class AssetSync:
         """Return the materialization and the results of the checks of the table."""
         if report is None and not self.checks & set(checks.TABLE_CHECKS):
             return []
-        table = TableChecks(self.warehouse, self.entry, self.schema, self.asset, self.worded)
+        table = TableChecks(self.warehouse, self.entry, self.schema, self.asset, self.with_user_names)
         found = table.run(self.checks, report.row.started_at if report else None)
-        return [*([materialization(report, found.preview, self.asset, self.worded)] if report else []), *found.results]
+        return [*([materialization(report, found.preview, self.asset, self.with_user_names)] if report else []), *found.results]
 
     async def _complete(self, report: SyncReport | None) -> AsyncIterator[dg.AssetCheckResult]:
         """Audit if the check runs alone; compare the days that a repair has read again; otherwise report what the last audit found.

@@ -162,7 +162,7 @@ def build_klaviyo_definitions(
                     duckdb_patience=klaviyo.duckdb_patience,
                     duckdb_memory_limit=klaviyo.duckdb_memory_limit,
                     duckdb_threads=klaviyo.duckdb_threads,
-                    setting_names={variable: setting_names.worded(variable) for variable in DATABASE_VARIABLES},
+                    setting_names={variable: setting_names.with_user_names(variable) for variable in DATABASE_VARIABLES},
                 )
             ),
         },

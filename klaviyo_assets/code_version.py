@@ -45,7 +45,7 @@ def with_options(version: str, entry: ResourceType, klaviyo: KlaviyoResource) ->
         options |= {"metrics": klaviyo.event_metrics, "excluded": klaviyo.exclude_event_metrics}
     if entry.replication.report is not None:
         options["conversion_metrics"] = klaviyo.conversion_metric_ids
-    if entry.replication.proof is not None:
+    if entry.replication.count_check is not None:
         options["groups"] = klaviyo.member_groups
     options = {name: _plain(value) for name, value in options.items() if value}
     return _hash([version, options]) if options else version

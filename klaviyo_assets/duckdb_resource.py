@@ -36,7 +36,7 @@ def as_resource(duckdb: dg.ConfigurableResource[Any] | str | Path) -> dg.Configu
         try:
             warehouse_from(duckdb)
         except WarehouseError as error:
-            advice = SettingNames("", "").worded(error.advice).replace("the field database of resource ''", "duckdb=")
+            advice = SettingNames("", "").with_user_names(error.advice).replace("the field database of resource ''", "duckdb=")
             raise InvalidDefinition(f"duckdb=: {error.summary} {advice}") from None
     return duckdb
 

@@ -17,7 +17,7 @@ from klaviyo_assets.frames.kinds import LAZY, frame, frame_kind_of
 from klaviyo_assets.frames.lazy import Opened, lazy_frame
 from klaviyo_assets.frames.published import published_copy
 from klaviyo_assets.resources import option_field
-from klaviyo_assets.setting_names import worded_by
+from klaviyo_assets.setting_names import replace_names
 from klaviyo_assets.settings import OPTIONS
 from klaviyo_assets.warehouse.factory import warehouse_with
 from klaviyo_assets.warehouse.sql import pasted, unquoted_parts
@@ -75,8 +75,8 @@ class KlaviyoFrameIOManager(dg.ConfigurableIOManager):
         source = _source(context)
         selection = _selection(context)
         kind = _kind(context)
-        worded = partial(worded_by, _own_names(context) | self.setting_names)
-        reading = InputReading(context.log, worded, ".".join(source.table), context.asset_key.to_user_string())
+        with_user_names = partial(replace_names, _own_names(context) | self.setting_names)
+        reading = InputReading(context.log, with_user_names, ".".join(source.table), context.asset_key.to_user_string())
         with reading.reported():
             warehouse = warehouse_with(self, self.duckdb)
         copy = source.copy or self.published

@@ -66,10 +66,10 @@ class MartStep:
             dagster.Failure: At the end, if a model failed; at once, if the database cannot be used.
         """
         try:
-            yield from each_in_the_log_of(self.context.log, self._results(), self.setting_names.worded)
+            yield from each_in_the_log_of(self.context.log, self._results(), self.setting_names.with_user_names)
         except EXPLAINED as error:
             if not isinstance(error, SyncAlreadyRunning) or not is_unattended(self.context.run.tags):
-                raise failure(error, self.setting_names.worded) from None
+                raise failure(error, self.setting_names.with_user_names) from None
             self.context.log.warning("Skipped. %s", error)
 
     def _results(self) -> Generator[MartStepResult]:
@@ -108,7 +108,7 @@ class MartStep:
         """Raise a failure that names the models that failed, and those that were not built for that reason."""
         skipped = [name for name, error in errors.items() if isinstance(error, ModelSkipped)]
         failed = {name: error for name, error in errors.items() if name not in skipped} or dict(errors)
-        found = failure_of_types(failed, models, self.setting_names.worded, what="models")
+        found = failure_of_types(failed, models, self.setting_names.with_user_names, what="models")
         if skipped and skipped != [*failed]:
             found.description = f"{found.description}\nNot built, because they need these: {', '.join(skipped)}."
         raise found

@@ -39,18 +39,18 @@ class MartPartitionStep:
         Raises:
             dagster.Failure: If a model failed, or the database cannot be used.
         """
-        worded = self.step.setting_names.worded
+        with_user_names = self.step.setting_names.with_user_names
         try:
-            yield from self._results(worded)
+            yield from self._results(with_user_names)
         except EXPLAINED as error:
-            raise failure(error, worded) from None
+            raise failure(error, with_user_names) from None
 
-    def _results(self, worded: Callable[[str], str]) -> Iterator[dg.MaterializeResult[Any]]:
+    def _results(self, with_user_names: Callable[[str], str]) -> Iterator[dg.MaterializeResult[Any]]:
         selected = {self.models[key]: key for key in self.context.selected_asset_keys}
         days = [*self.context.partition_keys]
         errors: dict[str, Exception] = {}
         inputs = InputVersions(self.context, [*self.models, *self.step.assets])
-        for result in each_in_the_log_of(self.context.log, self.step.runner.run([*selected], days=days), worded):
+        for result in each_in_the_log_of(self.context.log, self.step.runner.run([*selected], days=days), with_user_names):
             if result.error is not None:
                 errors[result.model] = result.error
                 continue

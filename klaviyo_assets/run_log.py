@@ -24,20 +24,20 @@ class _Destination:
     """The log of one run, and how to phrase messages there."""
 
     log: logging.Logger
-    worded: Callable[[str], str]
+    with_user_names: Callable[[str], str]
 
     def pass_on(self, record: logging.LogRecord) -> None:
         """Write a record of another logger to this log, without private API keys."""
         error = record.exc_info[1] if record.exc_info else None
         shown = without_key(error) if error is not None else None
-        self.log.log(record.levelno, "%s", redact(self.worded(record.getMessage())), exc_info=shown)
+        self.log.log(record.levelno, "%s", redact(self.with_user_names(record.getMessage())), exc_info=shown)
 
 
 _destination: ContextVar[_Destination | None] = ContextVar("destination", default=None)
 """Destination of the current work; tasks and threads that it starts inherit it, so two runs in one process do not get each other's messages."""
 
 
-class _Worded(logging.Handler):
+class _ToRunLog(logging.Handler):
     """Passes records on to the log of one run, phrased for its user."""
 
     def __init__(self, destination: _Destination) -> None:
@@ -51,18 +51,19 @@ class _Worded(logging.Handler):
             self.handleError(record)  # as the handlers of the standard library do: a log must not stop the work
 
 
-def worded_log(log: logging.Logger, worded: Callable[[str], str]) -> logging.Logger:
+def log_with_user_names(log: logging.Logger, with_user_names: Callable[[str], str]) -> logging.Logger:
     """Return a logger that writes to a run's log, with messages phrased for the user.
 
     Args:
         log: The run's log, Dagster's ``context.log``.
-        worded: Rewrites a message, for example to name the user's own settings.
+        with_user_names: Rewrites a message, for example to name the user's own settings.
 
     Example:
-        >>> worded_log(context.log, names.worded).warning("Set KLAVIYO_ACCOUNT_ID.")  # logs "Set the field account_id of resource 'klaviyo'."
+        >>> log_with_user_names(context.log, names.with_user_names).warning("Set KLAVIYO_ACCOUNT_ID.")
+        >>> # The run's log has "Set the field account_id of resource 'klaviyo'."
     """
     logger = logging.Logger("klaviyo_assets.run")  # not one of logging.getLogger: no other handler gets its messages
-    logger.addHandler(_Worded(_Destination(log, worded)))
+    logger.addHandler(_ToRunLog(_Destination(log, with_user_names)))
     return logger
 
 
@@ -113,18 +114,18 @@ _listener = _Listener()
 
 
 @contextmanager
-def in_the_log_of(log: logging.Logger, worded: Callable[[str], str] = str) -> Iterator[None]:
+def in_the_log_of(log: logging.Logger, with_user_names: Callable[[str], str] = str) -> Iterator[None]:
     """Send what the library logs within the block to a run's log, at level INFO and above unless the user has set a level for the library.
 
     Args:
         log: The run's log, Dagster's ``context.log``.
-        worded: Rewrites a message, for example to name the user's own settings.
+        with_user_names: Rewrites a message, for example to name the user's own settings.
 
     Example:
         >>> with in_the_log_of(context.log):
         ...     asyncio.run(sync.run())
     """
-    token = _destination.set(_Destination(log, worded))
+    token = _destination.set(_Destination(log, with_user_names))
     _listener.begin()
     try:
         yield
@@ -133,7 +134,7 @@ def in_the_log_of(log: logging.Logger, worded: Callable[[str], str] = str) -> It
         _destination.reset(token)
 
 
-def each_in_the_log_of(log: logging.Logger, results: Generator[T], worded: Callable[[str], str] = str) -> Iterator[T]:
+def each_in_the_log_of(log: logging.Logger, results: Generator[T], with_user_names: Callable[[str], str] = str) -> Iterator[T]:
     """Yield results, and send what the library logs while it makes them to a run's log.
 
     Not while Dagster handles a result: it may do other work in this thread then.
@@ -141,11 +142,11 @@ def each_in_the_log_of(log: logging.Logger, results: Generator[T], worded: Calla
     Args:
         log: The run's log, Dagster's ``context.log``.
         results: What makes the results; closed at the end, also if not all are used.
-        worded: Rewrites a message, for example to name the user's own settings.
+        with_user_names: Rewrites a message, for example to name the user's own settings.
     """
     with closing(results):
         while True:
-            with in_the_log_of(log, worded):
+            with in_the_log_of(log, with_user_names):
                 try:
                     result = next(results)
                 except StopIteration:

@@ -32,7 +32,7 @@ class SettingNames:
 
     Example:
         >>> names = SettingNames("eu", "eu_duckdb", {"api_key": "KLAVIYO_EU"})
-        >>> names.worded("Set KLAVIYO_API_KEY to the key.")
+        >>> names.with_user_names("Set KLAVIYO_API_KEY to the key.")
         "Set the field api_key of resource 'eu' (environment variable KLAVIYO_EU) to the key."
     """
 
@@ -40,7 +40,7 @@ class SettingNames:
     duckdb_key: str = ""
     variables: Mapping[str, str] = field(default_factory=dict)
 
-    def worded(self, text: str) -> str:
+    def with_user_names(self, text: str) -> str:
         """Return a message with the user's own names in place of this library's variables."""
         if self.resource_key is None:
             return text
@@ -61,7 +61,7 @@ class SettingNames:
         return f"the field {shown} of resource {key!r}" + (f" (environment variable {variable})" if variable else "")
 
 
-def worded_by(names: Mapping[str, str], text: str) -> str:
+def replace_names(names: Mapping[str, str], text: str) -> str:
     """Return a message with variables replaced by other names.
 
     Args:
@@ -69,7 +69,7 @@ def worded_by(names: Mapping[str, str], text: str) -> str:
         text: The message.
 
     Example:
-        >>> worded_by({"KLAVIYO_DUCKDB_THREADS": "the field duckdb_threads of resource 'frames'"}, "Set KLAVIYO_DUCKDB_THREADS=1.")
+        >>> replace_names({"KLAVIYO_DUCKDB_THREADS": "the field duckdb_threads of resource 'frames'"}, "Set KLAVIYO_DUCKDB_THREADS=1.")
         "Set the field duckdb_threads of resource 'frames' to 1."
     """
 

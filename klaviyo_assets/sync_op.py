@@ -9,7 +9,7 @@ import dagster as dg
 
 from klaviyo_assets._internal.event_loop import merge_streams
 from klaviyo_assets._internal.redaction import redact, without_key
-from klaviyo_assets.asset_sync import AssetFailure, AssetSync, Ending, Result
+from klaviyo_assets.asset_sync import AssetDone, AssetFailure, AssetSync, Result
 from klaviyo_assets.catalog import CATALOG, Catalog
 from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.config import KlaviyoSyncConfig
@@ -19,7 +19,7 @@ from klaviyo_assets.failures import EXPLAINED, failure, failure_of_types
 from klaviyo_assets.partitions import EventPartitions
 from klaviyo_assets.privacy.apply import FieldRuleSet, rule_sets_for
 from klaviyo_assets.resources import KlaviyoResource
-from klaviyo_assets.run_log import each_in_the_log_of, worded_log
+from klaviyo_assets.run_log import each_in_the_log_of, log_with_user_names
 from klaviyo_assets.setting_names import VARIABLES, SettingNames
 from klaviyo_assets.warehouse.factory import warehouse_with
 from klaviyo_assets.warehouse.interface import Warehouse
@@ -77,11 +77,11 @@ class SyncStep:
             dagster.Failure: At the end, if a resource type failed; at once, if a setting makes every sync impossible.
         """
         try:
-            for result in each_in_the_log_of(self.context.log, self._results(), self.setting_names.worded):
-                yield self._worded(result)
+            for result in each_in_the_log_of(self.context.log, self._results(), self.setting_names.with_user_names):
+                yield self._with_user_names(result)
             return
         except EXPLAINED as error:
-            raise failure(error, self.setting_names.worded) from None
+            raise failure(error, self.setting_names.with_user_names) from None
         except Exception as error:
             unexplained = error
         # Outside the handler: its error, which may show the key, would become the context of this one.
@@ -129,23 +129,23 @@ class SyncStep:
     def _syncs(self, warehouse: Warehouse) -> Iterator[AssetSync]:
         """Yield the work for each asset that is selected or has a selected check."""
         rules = self._rules() if self.context.selected_asset_keys else {}
-        endings: dict[str, Ending] = {}
+        done_by_type: dict[str, AssetDone] = {}
         feeds = self._feeds()
         for asset, entry in self.assets.items():
             checks = frozenset(key.name for key in self.context.selected_asset_check_keys if key.asset_key == asset)
             materializes = asset in self.context.selected_asset_keys
             if materializes or checks:
-                endings[entry.name] = Ending(failed=materializes)
+                done_by_type[entry.name] = AssetDone(failed=materializes)
                 yield self._sync(
                     entry,
                     asset,
                     warehouse,
                     rules,
-                    endings[entry.name],
+                    done_by_type[entry.name],
                     materializes=materializes,
                     checks=checks,
-                    parent_ending=endings.get(entry.parent.type_name) if entry.parent is not None else None,
-                    host_ending=endings.get(entry.host.entry.name) if entry.host is not None else None,
+                    parent_done=done_by_type.get(entry.parent.type_name) if entry.parent is not None else None,
+                    host_done=done_by_type.get(entry.host.entry.name) if entry.host is not None else None,
                     feeds=[feed for feed in feeds.values() if feed.entry.host is not None and feed.entry.host.entry.name == entry.name],
                     feed=feeds.get(entry.name),
                 )
@@ -165,7 +165,7 @@ class SyncStep:
         asset: dg.AssetKey,
         warehouse: Warehouse,
         rules: Mapping[str, FieldRuleSet],
-        ending: Ending,
+        done: AssetDone,
         **arguments: Any,
     ) -> AssetSync:
         """Return the work for one asset; ``arguments`` are other fields of :class:`AssetSync`."""
@@ -178,9 +178,9 @@ class SyncStep:
             klaviyo=self.klaviyo,
             warehouse=warehouse,
             rules=rules.get(entry.name, FieldRuleSet()),
-            ending=ending,
-            log=worded_log(self.context.log, self.setting_names.worded),
-            worded=self.setting_names.worded,
+            done=done,
+            log=log_with_user_names(self.context.log, self.setting_names.with_user_names),
+            with_user_names=self.setting_names.with_user_names,
             catalog=self._known_types,
             partitions=self.partitions.get(entry.name),
             **arguments,
@@ -198,21 +198,21 @@ class SyncStep:
         if syncs == 1:
             (error,) = errors.values()
             raise error
-        raise failure_of_types(errors, syncs, self.setting_names.worded) from unexplained
+        raise failure_of_types(errors, syncs, self.setting_names.with_user_names) from unexplained
 
-    def _worded(self, result: Result) -> Result:
+    def _with_user_names(self, result: Result) -> Result:
         """Return a check result that names the user's own settings."""
         if not isinstance(result, dg.AssetCheckResult):
             return result
 
-        def worded(text: str) -> str:
-            return redact(self.setting_names.worded(text))
+        def with_user_names(text: str) -> str:
+            return redact(self.setting_names.with_user_names(text))
 
         metadata = {
-            name: dg.MetadataValue.text(worded(value.text or "")) if isinstance(value, dg.TextMetadataValue) else value
+            name: dg.MetadataValue.text(with_user_names(value.text or "")) if isinstance(value, dg.TextMetadataValue) else value
             for name, value in result.metadata.items()
         }
-        return result._replace(description=worded(result.description or ""), metadata=metadata)
+        return result._replace(description=with_user_names(result.description or ""), metadata=metadata)
 
 
 def _name_of(sync: AssetSync) -> str:

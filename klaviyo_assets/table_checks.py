@@ -41,14 +41,14 @@ class TableChecks:
         entry: The resource type.
         schema: DuckDB schema.
         asset: Key of the asset.
-        worded: Replaces the names of settings in a message by the user's own.
+        with_user_names: Replaces the names of settings in a message by the user's own.
     """
 
     warehouse: Warehouse
     entry: ResourceType
     schema: str
     asset: dg.AssetKey
-    worded: Callable[[str], str] = str
+    with_user_names: Callable[[str], str] = str
 
     def run(self, names: Iterable[str], since: datetime | None) -> TableFindings:
         """Run checks and read a preview, with one connection.
@@ -68,7 +68,9 @@ class TableChecks:
                 preview = _preview(inspector)
                 found = dict(self._results(inspector, selected))
         except (WarehouseError, duckdb.Error) as error:
-            return TableFindings(markdown(self.worded(redact(str(error)))), [found.get(name) or self._unreadable(name, error) for name in selected])
+            return TableFindings(
+                markdown(self.with_user_names(redact(str(error)))), [found.get(name) or self._unreadable(name, error) for name in selected]
+            )
         # A separate connection explains a check's error (such as too little memory) and isolates it from the other checks.
         return TableFindings(preview, [found.get(name) or self._run_alone(name, check) for name, check in selected.items()])
 

@@ -14,7 +14,7 @@ def traits(entry: ResourceType) -> set[tuple[str, object]]:
 def _traits(entry: ResourceType) -> Iterator[tuple[str, object]]:
     endpoint, replication = entry.endpoint, entry.replication
     owner = (entry.parent is not None, entry.host is not None)
-    yield "replication", (type(replication), *owner, bool(replication.order), bool(replication.proof), len(replication.cursor_fields))
+    yield "replication", (type(replication), *owner, bool(replication.order), bool(replication.count_check), len(replication.cursor_fields))
     yield "owner", (*owner, entry.owner is not None and entry.owner.owner is not None)
     yield "derived", entry.host is not None and entry.host.derive is not None
     yield "shares its records", entry.records_of is not None

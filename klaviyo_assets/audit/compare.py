@@ -1,4 +1,4 @@
-"""Compares counts, and decides the state of each difference. No I/O."""
+"""Compares counts, and decides the state of each difference. Pure."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass

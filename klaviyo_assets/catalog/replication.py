@@ -65,7 +65,7 @@ class Replication:
         return None
 
     @property
-    def proof(self) -> "CountProof | None":
+    def count_check(self) -> "CountCheck | None":
         """How deletions are found without reading everything; None if they are found otherwise."""
         return None
 
@@ -239,25 +239,25 @@ class Included(Replication):
 
 
 @dataclass(frozen=True)
-class CountProof:
-    """Proves with a count that the stored children of a parent are the true ones.
+class CountCheck:
+    """Verifies with a count that the stored children of a parent are the true ones.
 
-    Once all joins up to a moment are stored, the stored children include all true ones of that moment, so an equal count proves them right. Only
-    the children of other parents must be read again.
+    Once all joins up to a moment are stored, the stored children include all true ones of that moment, so an equal count shows that they are right.
+    Only the children of other parents must be read again.
 
     Attributes:
         attribute: Additional field of the parent with the number of its children; requested by the parent's id.
         removed_column: Column that is set when a child is found to have left a parent that still exists.
         records: Name of the type of the children's own records. A child whose record is marked as deleted there has left every parent.
-        paused_while: Boolean column of the parent: while it is true, the count is about to change, so nothing is proven.
-        frozen_unless: Boolean column of the parent: while it is false, Klaviyo does not change the children, so they are rarely counted.
+        paused_while: Boolean column of the parent: while it is true, the count is about to change, so nothing is verified.
+        active_while: Boolean column of the parent: while it is false, Klaviyo does not change the children, so they are rarely counted.
     """
 
     attribute: str
     removed_column: str
     records: str | None = None
     paused_while: str | None = None
-    frozen_unless: str | None = None
+    active_while: str | None = None
 
 
 @dataclass(frozen=True)
@@ -265,25 +265,25 @@ class PerParent(Replication):
     """Read the children of each parent. The resource type has a ``parent``.
 
     Without a ``field``, the children of a parent are read completely, by one cursor chain. With one, the first sync reads them in time windows, and
-    later ones only read new windows; ``proof`` says how removed children are found then.
+    later ones only read new windows; ``count_check`` says how removed children are found then.
 
     Attributes:
         field: Time field by which the endpoint sorts and filters the children, such as the time when they joined the parent; None if there is none.
         lookback: How far before the last read each sync reads again, for children that become visible late.
-        proof: How removed children are found; required with a ``field``.
-        changed_with: Time column of the parent: its children are read again only if it has changed since they were read, or after ``at_least``.
-        at_least: Age after which the children of a parent are read again in any case; None to read them at each sync.
+        count_check: How removed children are found; required with a ``field``.
+        changed_with: Time column of the parent: its children are read again only if it has changed since they were read, or after ``max_age``.
+        max_age: Age after which the children of a parent are read again in any case; None to read them at each sync.
         grouped: How the children of several parents are read by one request; None to read each parent by itself.
 
     Example:
-        >>> PerParent("joined_group_at", proof=CountProof("profile_count", "removed_at"))
+        >>> PerParent("joined_group_at", count_check=CountCheck("profile_count", "removed_at"))
     """
 
     field: str | None = None
     lookback: timedelta = timedelta(hours=24)
-    proof: CountProof | None = None
+    count_check: CountCheck | None = None
     changed_with: str | None = None
-    at_least: timedelta | None = None
+    max_age: timedelta | None = None
     grouped: ParentGroups | None = None
 
     @property
@@ -322,14 +322,14 @@ class PerParent(Replication):
 
     def problems(self) -> Iterator[str]:
         """Yield what is missing for reads by windows."""
-        if (self.field is None) != (self.proof is None):
-            yield "PerParent has a field without a proof, or the other way round. Give both, such as proof=CountProof(…), or none."
-        if self.changed_with is not None and self.at_least is None:
-            yield "changed_with of PerParent needs at_least, since a child may change without its parent. Give one, such as timedelta(days=7)."
-        if self.field is not None and self.at_least is not None:
-            yield "at_least of PerParent is for complete reads, not for those with a field. Leave it out."
-        if self.grouped is not None and (self.field is not None or self.changed_with is not None or self.at_least is not None):
-            yield "grouped of PerParent takes neither a field, nor changed_with, nor at_least. Leave them out."
+        if (self.field is None) != (self.count_check is None):
+            yield "PerParent has a field without a count_check, or the other way round. Give both, such as count_check=CountCheck(…), or none."
+        if self.changed_with is not None and self.max_age is None:
+            yield "changed_with of PerParent needs max_age, since a child may change without its parent. Give one, such as timedelta(days=7)."
+        if self.field is not None and self.max_age is not None:
+            yield "max_age of PerParent is for complete reads, not for those with a field. Leave it out."
+        if self.grouped is not None and (self.field is not None or self.changed_with is not None or self.max_age is not None):
+            yield "grouped of PerParent takes neither a field, nor changed_with, nor max_age. Leave them out."
 
 
 class ReportWindows(StrEnum):
@@ -361,7 +361,7 @@ class Report(Replication):
         ids_filter: Field of the filter ``any(…)`` in which the request names the ids of ``ResourceType.named_in_filter``, in groups; empty if the
             report covers all.
         not_before: The report has no data before this date; None if unknown.
-        settled_after: Age at which a day no longer changes and is not read again; None if every window is read again monthly.
+        final_after: Age at which a day no longer changes and is not read again; None if every window is read again monthly.
     """
 
     windows: ReportWindows
@@ -370,7 +370,7 @@ class Report(Replication):
     by_conversion_metric: bool = False
     ids_filter: str = ""
     not_before: date | None = None
-    settled_after: timedelta | None = None
+    final_after: timedelta | None = None
 
     @property
     def reads_children(self) -> bool:
@@ -384,4 +384,4 @@ class Report(Replication):
 
     def lookback_ages_of(self, field: str) -> tuple[timedelta, ...]:
         """Return the age at which a day is settled."""
-        return (self.settled_after if self.settled_after is not None else _NEVER_FINAL,)
+        return (self.final_after if self.final_after is not None else _NEVER_FINAL,)

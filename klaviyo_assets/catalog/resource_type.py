@@ -13,7 +13,7 @@ from klaviyo_assets.catalog.columns import INCLUDED, Column, ColumnType
 from klaviyo_assets.catalog.endpoint import Endpoint, Include, Query
 from klaviyo_assets.catalog.groups import CORE
 from klaviyo_assets.catalog.parent_groups import ParentGroups
-from klaviyo_assets.catalog.replication import CountProof, Replication
+from klaviyo_assets.catalog.replication import CountCheck, Replication
 from klaviyo_assets.catalog.scopes import REQUIRED_SCOPES
 
 _Trait = TypeVar("_Trait")
@@ -244,13 +244,13 @@ class ResourceType:
         return self._required(self.host, "host")
 
     @property
-    def required_proof(self) -> CountProof:
+    def required_count_check(self) -> CountCheck:
         """How deletions are found by a count, for code that works on such types only.
 
         Raises:
             MissingTrait: If they are not found so.
         """
-        return self._required(self.replication.proof, "count proof")
+        return self._required(self.replication.count_check, "count check")
 
     @property
     def required_groups(self) -> ParentGroups:

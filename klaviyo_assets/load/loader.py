@@ -237,7 +237,7 @@ class Loader:
         with self._restored_on_error(), self.transaction() as connection:
             coverage = self.coverage_store(connection)
             self.counts.deleted += ending.mark(Deletions(connection, self.tables), coverage, row.started_at)
-            coverage.add(self.entry.name, ending.proofs, row.account_id, self.entry.replication.lookback_ages_of)
+            coverage.add(self.entry.name, ending.verified, row.account_id, self.entry.replication.lookback_ages_of)
             self._end(connection, row, now)
 
     @retry_on_conflict

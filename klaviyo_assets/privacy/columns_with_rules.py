@@ -1,4 +1,4 @@
-"""Columns whose values a field rule has changed. No I/O."""
+"""Columns whose values a field rule has changed. Pure."""
 
 from collections.abc import Iterable
 

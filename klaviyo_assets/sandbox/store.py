@@ -197,8 +197,8 @@ class Store:
     def count_of_children(self, entry: ResourceType, attribute: str, id: str) -> int | None:
         """Return the number of children of a record, if an additional field such as ``profile_count`` has it; None otherwise."""
         for children in self.children.values():
-            parent, proof = children.entry.parent, children.entry.replication.proof
-            if parent is not None and parent.type_name == entry.name and proof is not None and proof.attribute == attribute:
+            parent, check = children.entry.parent, children.entry.replication.count_check
+            if parent is not None and parent.type_name == entry.name and check is not None and check.attribute == attribute:
                 return sum(self.whole(children.entry, record) is not None for record in children.of(id))
         return None
 

@@ -1,4 +1,4 @@
-"""Coverage: which windows of a time field have been read, and which must be read (again). No I/O.
+"""Coverage: which windows of a time field have been read, and which must be read (again). Pure.
 
 A plan is the wanted window minus the parts that are up to date.
 """

@@ -92,7 +92,7 @@ class CoverageStore(BookkeepingStore):
 
         Args:
             resource_type: The resource type.
-            field: Time field of the coverage; the column with the parent's id for the record that their children are proven.
+            field: Time field of the coverage; the column with the parent's id for the record that their children are verified.
             parents: Ids of the parents.
         """
         self.connection.execute(

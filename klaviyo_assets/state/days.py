@@ -1,4 +1,4 @@
-"""Days (UTC) and the time windows that consist of them. No I/O."""
+"""Days (UTC) and the time windows that consist of them. Pure."""
 
 from collections.abc import Iterable, Iterator
 from datetime import UTC, date, datetime, time, timedelta

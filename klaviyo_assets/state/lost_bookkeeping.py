@@ -1,4 +1,4 @@
-"""Messages for the user about missing bookkeeping tables, which are recreated without their content. No I/O."""
+"""Messages for the user about missing bookkeeping tables, which are recreated without their content. Pure."""
 
 from collections.abc import Collection, Iterator
 

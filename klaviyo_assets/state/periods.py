@@ -1,4 +1,4 @@
-"""The days or months of a time zone, by which Dagster's partitions of a table are counted. No I/O."""
+"""The days or months of a time zone, by which Dagster's partitions of a table are counted. Pure."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass

@@ -13,10 +13,10 @@ from klaviyo_assets.extract.fetch_state import FetchState
 from klaviyo_assets.extract.parent_counts import count_children
 from klaviyo_assets.extract.slices import shorten_names
 from klaviyo_assets.extract.strategies.parent_windows import complete_slice, newest_slice
-from klaviyo_assets.extract.strategies.proof import to_count
 from klaviyo_assets.extract.strategies.strategy import PlanContext
+from klaviyo_assets.extract.strategies.verification import to_count
 from klaviyo_assets.load.access.child_access import ChildAccess
-from klaviyo_assets.load.children.child_rows import CompleteRead, ParentCount, proofs
+from klaviyo_assets.load.children.child_rows import CompleteRead, ParentCount, verified_coverage
 from klaviyo_assets.load.deletions.parents_ending import ParentsEnding
 from klaviyo_assets.state.parent_facts import ParentFacts
 from klaviyo_assets.sync.callbacks import FetchSlices
@@ -30,14 +30,14 @@ _RECOUNTS = 2
 async def parent_facts(sync: SyncContext, parents: Sequence[str]) -> Mapping[str, ParentFacts]:
     """Return what the database knows about parents, if the replication asks for it."""
     replication = sync.entry.replication
-    if replication.proof is None and replication.parent_change_column is None and replication.groups is None:
+    if replication.count_check is None and replication.parent_change_column is None and replication.groups is None:
         return {}
     return await in_thread(ChildAccess(sync.loader).facts, parents, sync.row, replication.parent_change_column)
 
 
 async def requested_counts(sync: SyncContext, context: PlanContext) -> Mapping[str, ParentCount]:
     """Request the counts of the parents that are due, before their children are read: later joins have a later time."""
-    if context.entry.replication.proof is None:
+    if context.entry.replication.count_check is None:
         return {}
     due = to_count(context)
     if due:
@@ -46,7 +46,7 @@ async def requested_counts(sync: SyncContext, context: PlanContext) -> Mapping[s
 
 
 async def _counts(sync: SyncContext, parents: Sequence[str]) -> dict[str, ParentCount]:
-    found = await count_children(sync.client, sync.entry.required_parent.entry, sync.entry.required_proof.attribute, parents)
+    found = await count_children(sync.client, sync.entry.required_parent.entry, sync.entry.required_count_check.attribute, parents)
     return {id_: ParentCount(count, at) for id_, (count, at) in found.items()}
 
 
@@ -70,7 +70,7 @@ async def read_children(
     complete = CompleteRead(tuple(dict.fromkeys(id_ for one in planned.slices if (id_ := one.whole_parent) is not None)), files)
     if _is_suspiciously_empty(sync, planned, state, complete) and sync.refuses_empty(sync.loader.row_count):
         return ParentsEnding(parent.column, planned.parents) if planned.parents else None
-    if sync.entry.replication.proof is None:
+    if sync.entry.replication.count_check is None:
         return ParentsEnding(parent.column, _live(sync, planned, state), [complete])
     access, context = ChildAccess(sync.loader), planned.context
     verdicts = await _verdicts(sync, context, planned.counts, fetch)
@@ -86,8 +86,8 @@ async def read_children(
     reads = [CompleteRead(tuple(id_ for id_ in one.parents if id_ not in unconfirmed), one.files + newest) for one in reads]
     live = _live(sync, planned, state)
     equal = [id_ for id_, is_equal in verdicts.items() if is_equal]
-    proven = [id_ for id_ in (*equal, *(id_ for one in reads for id_ in one.parents)) if id_ in live]
-    coverage = proofs(sync.entry, dict.fromkeys(proven), context.top, sync.row.started_at, sync.fingerprint)
+    verified = [id_ for id_ in (*equal, *(id_ for one in reads for id_ in one.parents)) if id_ in live]
+    coverage = verified_coverage(sync.entry, dict.fromkeys(verified), context.top, sync.row.started_at, sync.fingerprint)
     return ParentsEnding(parent.column, live, reads, equal, coverage)
 
 
@@ -108,7 +108,7 @@ def _is_suspiciously_empty(sync: SyncContext, planned: PlannedSync, state: Fetch
     if complete.files or not (sync.loader.row_count or sync.loader.counts.inserted or sync.loader.counts.updated):
         return False
     is_all = {*complete.parents} >= {*planned.parents}
-    return is_all if sync.entry.replication.proof is None else not {*planned.parents} - {*state.gone_parents}
+    return is_all if sync.entry.replication.count_check is None else not {*planned.parents} - {*state.gone_parents}
 
 
 def _live(sync: SyncContext, planned: PlannedSync, state: FetchState) -> Collection[str]:

@@ -16,7 +16,7 @@ from klaviyo_assets.extract.strategies.grouped_parents import due_parents, read_
 from klaviyo_assets.extract.strategies.strategy import LAG, PlanContext
 from klaviyo_assets.extract.sync_options import SyncMode
 from klaviyo_assets.load.access.child_access import ChildAccess
-from klaviyo_assets.load.children.child_rows import proofs
+from klaviyo_assets.load.children.child_rows import verified_coverage
 from klaviyo_assets.load.children.group_rows import GroupRead
 from klaviyo_assets.load.deletions.deletions import Key
 from klaviyo_assets.load.deletions.parents_ending import ParentsEnding
@@ -65,9 +65,9 @@ async def read_groups(
         reads = []
     gone = await _gone(sync, await in_thread(access.missing_ids, first, few) if few else [], store)
     live = {*planned.parents} - {*state.gone_parents}
-    proven = _proofs(sync, context, again, due_parents(context), _continued(state.finished))
+    verified = _verified_coverage(sync, context, again, due_parents(context), _continued(state.finished))
     return ParentsEnding(
-        parent.column, live, proofs=[row for row in proven if row.parent in live], parts=reads, gone=gone, whole=entry.subsets[0].name
+        parent.column, live, verified=[row for row in verified if row.parent in live], parts=reads, gone=gone, whole=entry.subsets[0].name
     )
 
 
@@ -118,7 +118,7 @@ async def _gone(sync: SyncContext, missing: Sequence[tuple[str, str]], store: Lo
     return [key for key in missing if key[1] not in still_there]
 
 
-def _proofs(
+def _verified_coverage(
     sync: SyncContext, context: PlanContext, again: Collection[str], due: Collection[str], continued: Iterable[tuple[str, datetime]]
 ) -> list[CoverageRow]:
     """Return the coverage of the parents whose children were all read, as of the start of the earliest sync that has read some of them."""
@@ -126,4 +126,4 @@ def _proofs(
     for id_, at in (*((row.parent, row.read_at) for row, _ in read_before(context)), *continued):
         if id_ in due and id_ not in again:
             read_at[id_] = min(at, read_at[id_])
-    return [one for id_, at in read_at.items() for one in proofs(sync.entry, [id_], at - LAG, at, sync.fingerprint)]
+    return [one for id_, at in read_at.items() for one in verified_coverage(sync.entry, [id_], at - LAG, at, sync.fingerprint)]

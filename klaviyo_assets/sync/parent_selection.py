@@ -17,7 +17,7 @@ async def selected_parents(sync: SyncContext, parents: tuple[str, ...]) -> tuple
     mistake in a sync of the members of lists.
     """
     wanted, parent = sync.options.member_groups, sync.entry.parent
-    if sync.entry.replication.proof is None or parent is None or not wanted or not parents:
+    if sync.entry.replication.count_check is None or parent is None or not wanted or not parents:
         return parents
     access = ChildAccess(sync.loader)
     types = {one.name: one for one in (parent.entry, *_types_of_groups(sync.catalog))}
@@ -33,7 +33,7 @@ async def selected_parents(sync: SyncContext, parents: tuple[str, ...]) -> tuple
 
 def _types_of_groups(catalog: Catalog) -> list[ResourceType]:
     """Return the types that the setting names records of, such as lists and segments."""
-    return [one.parent.entry for one in catalog.values() if one.parent is not None and one.replication.proof is not None]
+    return [one.parent.entry for one in catalog.values() if one.parent is not None and one.replication.count_check is not None]
 
 
 def _note_unknown(sync: SyncContext, names: Mapping[str, Mapping[str, str]]) -> None:

@@ -139,7 +139,7 @@ def test_the_type_that_identifies_the_account_is_found_by_its_role() -> None:
         ("required_parent", "parent"),
         ("required_parent_filter", "parent"),
         ("required_host", "host"),
-        ("required_proof", "count proof"),
+        ("required_count_check", "count check"),
         ("required_groups", "ParentGroups"),
     ],
 )

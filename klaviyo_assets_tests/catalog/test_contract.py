@@ -175,8 +175,8 @@ def test_no_column_is_invented(entry: ResourceType) -> None:
             assert column.path[1] == column.name == entry.parent.column
             continue
         if column.path == ("removal",):
-            assert entry.replication.proof is not None
-            assert column.name == entry.replication.proof.removed_column
+            assert entry.replication.count_check is not None
+            assert column.name == entry.replication.count_check.removed_column
             continue
         if column.path[0] in ("within", "computed"):
             continue  # of additional fields or custom data, which are not described

@@ -11,7 +11,7 @@ import pytest
 
 from klaviyo_assets import CATALOG, EventPartitions, KlaviyoResource, build_klaviyo_assets, build_klaviyo_automation
 from klaviyo_assets._internal.event_loop import merge_streams
-from klaviyo_assets.asset_sync import AssetFailure, AssetSync, Ending, Result
+from klaviyo_assets.asset_sync import AssetDone, AssetFailure, AssetSync, Result
 from klaviyo_assets.config import SCHEDULE_TAG, KlaviyoSyncConfig
 from klaviyo_assets.errors import SyncAlreadyRunning
 from klaviyo_assets.partition_op import PartitionStep, RangeStep
@@ -72,9 +72,9 @@ def results_of(error: Exception | None, *, of_partitions: bool = False) -> list[
         klaviyo=KlaviyoResource(api_key="x"),
         warehouse=cast(LocalFile, None),
         rules=FieldRuleSet(),
-        ending=Ending(failed=True),
+        done=AssetDone(failed=True),
         log=logging.getLogger("partitions"),
-        worded=str,
+        with_user_names=str,
         catalog=CATALOG,
         partitions=(BY_DAY, EventPartitions()),
         of_partitions=of_partitions,

@@ -283,7 +283,7 @@ FAULTS: Sequence[Fault] = (
         ("list_members", "segment_members"),
     ),
     Fault(
-        "count proof off by one",
+        "count check off by one",
         (Edit(child_rows, "_is_equal", "before <= counted <= before + later", "before - 1 <= counted <= before + later"),),
         ("list_members", "segment_members"),
     ),

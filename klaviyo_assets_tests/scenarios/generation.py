@@ -212,7 +212,7 @@ def scenarios(
         first = Sync(page_size=2, rows_per_file=4, rows_per_load=5, interruption=Interruption("refuse", draw(st.integers(4, 10))))
         chapters.insert(0, ([], first))
     steps = tuple(step for actions_before, sync_ in chapters for step in (*actions_before, sync_))
-    counted = CATALOG[name].replication.proof is not None and draw(st.booleans())
+    counted = CATALOG[name].replication.count_check is not None and draw(st.booleans())
     return Scenario(
         name=name,
         steps=tuple(_counted(step) for step in steps) if counted else steps,

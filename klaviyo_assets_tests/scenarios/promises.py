@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 
 from klaviyo_assets.catalog.replication import Incremental, NewestFirst, PerParent
 from klaviyo_assets.extract.strategies.grouped_parents import RESUMED_WITHIN, live_states
-from klaviyo_assets.extract.strategies.proof import AT_LEAST
+from klaviyo_assets.extract.strategies.verification import MAX_AGE_WHILE_PAUSED
 from klaviyo_assets_tests.scenarios.history import History
 from klaviyo_assets_tests.scenarios.rows import micros, parent_of
 from klaviyo_assets_tests.scenarios.scenario import DAY, HOUR
@@ -135,7 +135,7 @@ class Promises:
             pending = self._syncs if id_ not in self._last_reads else [sync]
             for one in pending:
                 self._last_reads[id_] = frozenset(self._after(one, id_, self._last_reads.get(id_, frozenset({_LastRead()}))))
-                self.record_held(id_, self._proven(one, id_))
+                self.record_held(id_, self._verified(one, id_))
 
     def oldest(self, id_: str) -> int:
         """Return the index of the oldest version that the table may hold. The table never goes back to an older version."""
@@ -173,30 +173,30 @@ class Promises:
                 yield known
 
     @property
-    def _at_least(self) -> timedelta | None:
+    def _max_age(self) -> timedelta | None:
         """Age after which the children of a parent are read again, if not at each sync."""
-        return self._replication.at_least if isinstance(self._replication, PerParent) else None
+        return self._replication.max_age if isinstance(self._replication, PerParent) else None
 
     def _moves(self, sync: ObservedSync) -> bool:
         """Return whether a record that changes during a sync may move to where the sync has already read."""
-        return self._replication.proof is not None or (self._moving_field is not None and sync.mode in _INCREMENTAL)
+        return self._replication.count_check is not None or (self._moving_field is not None and sync.mode in _INCREMENTAL)
 
     def _may_miss(self, sync: ObservedSync, id_: str) -> bool:
-        """Return whether a sync may read all children of a record's parent, but need not, because they are only proven from time to time."""
+        """Return whether a sync may read all children of a record's parent, but need not, because they are only verified from time to time."""
         if self._replication.groups is not None:
             return self._may_be_settled(sync, id_)
-        is_partial = self._replication.proof is not None or self._at_least is not None
+        is_partial = self._replication.count_check is not None or self._max_age is not None
         return is_partial and sync.mode != "full" and parent_of(self.history.entry, id_) in sync.parents
 
     def _is_read_again(self, sync: ObservedSync, id_: str, last: _LastRead) -> bool:
         """Return whether a sync reads all children of a record's parent because it has changed, or its last read is too old."""
         if self._replication.groups is not None:
             return self._is_overdue(sync, last)
-        if self._at_least is None or last.at is None:
+        if self._max_age is None or last.at is None:
             return False
         changed_at = sync.parents.get(parent_of(self.history.entry, id_) or "")
         is_changed = self._replication.parent_change_column is not None and changed_at is not None and changed_at >= last.at
-        return is_changed or sync.at - last.at >= micros_of(self._at_least)
+        return is_changed or sync.at - last.at >= micros_of(self._max_age)
 
     def _is_overdue(self, sync: ObservedSync, last: _LastRead) -> bool:
         """Return whether a sync reads all children of a record's parent, also settled ones, because that was too long ago.
@@ -221,15 +221,15 @@ class Promises:
         was_interrupted = any(not one.succeeded and sync.at - one.at <= micros_of(RESUMED_WITHIN) for one in before)
         return sync.mode != "full" and (was_interrupted or any(one.row is not None and one.row[place] not in states for one in seen))
 
-    def _proven(self, sync: ObservedSync, id_: str) -> int:
-        """Return the index of the version that a proof of the parent's children must have found: the one of the longest time between two proofs ago.
+    def _verified(self, sync: ObservedSync, id_: str) -> int:
+        """Return the index of the version that a verification of the parent's children must have found: the one of the longest interval ago.
 
         If no child of any parent stays, the sync marks nothing.
         """
-        is_proof = self._replication.proof is not None and sync.succeeded and parent_of(self.history.entry, id_) in sync.parents
-        if not is_proof or not any(self._stays(other, sync) for other in self.history.versions):
+        is_verified = self._replication.count_check is not None and sync.succeeded and parent_of(self.history.entry, id_) in sync.parents
+        if not is_verified or not any(self._stays(other, sync) for other in self.history.versions):
             return 0
-        versions, at = self.history.versions[id_], sync.at - micros_of(AT_LEAST) - SECOND
+        versions, at = self.history.versions[id_], sync.at - micros_of(MAX_AGE_WHILE_PAUSED) - SECOND
         return max((index for index, version in enumerate(versions) if micros(version.at) <= at), default=0)
 
     def _after_absence(self, sync: ObservedSync, id_: str, before: Iterable[_LastRead]) -> Iterator[_LastRead]:
@@ -253,7 +253,7 @@ class Promises:
             if sync.mode == "full" or last.at is None or not is_read:
                 return is_read
             if field is None:
-                return self._at_least is None or self._is_read_again(sync, id_, last)
+                return self._max_age is None or self._is_read_again(sync, id_, last)
             time = times[field]
             return time is not None and time >= last.at - micros_of(self._replication.lookback)
         if sync.mode == "full" or (self._moving_field is None and not isinstance(self._replication, Incremental | NewestFirst)):

@@ -43,8 +43,8 @@ class Rewrites:
     def __init__(self, entry: ResourceType, history: History) -> None:
         self._entry, self._history = entry, history
         self._is_volatile = any(column.volatile for column in entry.columns)
-        proof = entry.replication.proof
-        columns = "epoch_us(_synced_at)", volatile_sql(entry) if self._is_volatile else "NULL", proof.removed_column if proof is not None else "NULL"
+        check = entry.replication.count_check
+        columns = "epoch_us(_synced_at)", volatile_sql(entry) if self._is_volatile else "NULL", check.removed_column if check is not None else "NULL"
         self.sql = ", ".join(columns)
         self._shown: dict[str, list[tuple[int, list[str | None]]]] = {}
         self._after_success = True
@@ -78,7 +78,7 @@ class Rewrites:
                 raise Difference(f"{self._entry.name} {id_}: the row changed although its metric is not selected")
             at, volatile, removed_at = written[id_]
             if row is None:
-                if self._entry.replication.proof is not None and removed_at is None and parent_of(self._entry, id_) in live_parents:
+                if self._entry.replication.count_check is not None and removed_at is None and parent_of(self._entry, id_) in live_parents:
                     raise Difference(f"{self._entry.name} {id_}: the child left a parent that exists, but has no time of that")
                 continue
             before, before_at = self._before.get(id_, (None, None))

@@ -209,7 +209,7 @@ class Runner:
         found, parameters = json.loads(body).get("data"), url.params
         if self.parents is not None:
             # Of a type that is read now and then, a sync with nothing due requests a parent only for the access and the time.
-            if getattr(self.entry.replication, "at_least", None) is None:
+            if getattr(self.entry.replication, "max_age", None) is None:
                 self._observe_children(url, found)
             return
         if self.entry.host is not None:
@@ -338,7 +338,7 @@ class Runner:
         if last.row is None:
             return None
         match self.entry.replication:
-            case PerParent(at_least=timedelta()) | PerParent(grouped=ParentGroups()):
+            case PerParent(max_age=timedelta()) | PerParent(grouped=ParentGroups()):
                 return None
             case FullTable() | PerParent():
                 return len(versions) - 1

@@ -121,7 +121,7 @@ CHILDREN_NEXT_DAY: dict[str, tuple[Action, ...]] = {
     "a profile was deleted": (OfProfile(Delete(0)),),
     "two profiles were merged": (Merge(0, 1),),
 }
-"""Removals, found when the group is proven again."""
+"""Removals, found when the group is verified again."""
 
 
 @pytest.mark.parametrize("what", CHILDREN_NEXT_SYNC)

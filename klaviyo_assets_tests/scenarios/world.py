@@ -311,7 +311,7 @@ class InProcess:
         sizes = {
             "klaviyo_assets.staging.staging.ROWS_PER_FILE": step.rows_per_file,
             "klaviyo_assets.staging.writer.ROWS_PER_LOAD": step.rows_per_load,
-            "klaviyo_assets.extract.strategies.proof.FEW": step.few,
+            "klaviyo_assets.extract.strategies.verification.FEW": step.few,
         }
         with ExitStack() as stack:
             for target, value in sizes.items():

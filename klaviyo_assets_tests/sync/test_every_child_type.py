@@ -57,7 +57,7 @@ def _may_wait(entry: ResourceType) -> bool:
     """Return whether an incremental sync may leave removed or changed children to a later one."""
     if entry.replication.groups is not None:
         return True
-    return entry.replication.proof is not None or (isinstance(entry.replication, PerParent) and entry.replication.at_least is not None)
+    return entry.replication.count_check is not None or (isinstance(entry.replication, PerParent) and entry.replication.max_age is not None)
 
 
 @every_child

@@ -12,7 +12,7 @@ from klaviyo_assets.api.klaviyo_errors import KlaviyoError
 from klaviyo_assets.catalog import CATALOG
 from klaviyo_assets.catalog.columns import parent_id
 from klaviyo_assets.catalog.resource_type import Parent
-from klaviyo_assets.extract.strategies import proof
+from klaviyo_assets.extract.strategies import verification
 from klaviyo_assets.extract.sync_options import SyncMode, SyncOptions
 from klaviyo_assets.sandbox.process import SandboxProcess
 from klaviyo_assets.sync.sync_report import SyncReport
@@ -21,7 +21,7 @@ from klaviyo_assets_tests.accounts import in_small_pages, query, small, sync, ta
 from klaviyo_assets_tests.outside_types import VOUCHERS
 
 NAME = "list_members"
-DUE = proof.LONGEST + timedelta(hours=1)
+DUE = verification.LONGEST + timedelta(hours=1)
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def shop() -> Iterator[SandboxProcess]:
 @pytest.fixture
 def counted(monkeypatch: pytest.MonkeyPatch) -> None:
     """Count even small lists."""
-    monkeypatch.setattr(proof, "FEW", 0)
+    monkeypatch.setattr(verification, "FEW", 0)
 
 
 def first_sync(sandbox: SandboxProcess, warehouse: LocalFile, name: str = "lists") -> SyncReport:
@@ -77,7 +77,7 @@ def test_later_syncs_read_only_what_joined_since(shop: SandboxProcess, warehouse
 @pytest.mark.long
 @pytest.mark.parametrize("few", [0, 2_000], ids=["by counts", "by complete reads"])
 def test_removals_are_found_when_a_list_is_due(few: int, shop: SandboxProcess, warehouse: LocalFile, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(proof, "FEW", few)
+    monkeypatch.setattr(verification, "FEW", few)
     first_sync(shop, warehouse)
     member = a_member(shop)
     remove(shop, member)
@@ -112,8 +112,8 @@ def test_only_lists_with_another_count_are_read_again(shop: SandboxProcess, ware
 
     members = sum(one["meta"]["list_id"] == member[0] for one in shop.truth(NAME))
     assert report.row.records_read == members
-    proven = dict(query(warehouse, f"SELECT parent, read_at FROM _coverage WHERE resource_type = '{NAME}' AND field = 'list_id'"))
-    assert {*proven.values()} == {report.row.started_at}, "all lists are proven now"
+    verified = dict(query(warehouse, f"SELECT parent, read_at FROM _coverage WHERE resource_type = '{NAME}' AND field = 'list_id'"))
+    assert {*verified.values()} == {report.row.started_at}, "all lists are verified now"
     shop.reset_stats()
     assert sync(NAME, shop, warehouse).row.records_read == 0
     assert counts_requested(shop) == 0, "so none is counted again"
@@ -225,7 +225,7 @@ def test_a_group_of_a_type_from_outside_may_be_named(shop: SandboxProcess, wareh
 
 
 @pytest.mark.long
-def test_segments_that_klaviyo_computes_are_proven_later(shop: SandboxProcess, warehouse: LocalFile, counted: None) -> None:
+def test_segments_that_klaviyo_computes_are_verified_later(shop: SandboxProcess, warehouse: LocalFile, counted: None) -> None:
     first_sync(shop, warehouse, "segments")
     for (id_,) in query(warehouse, "SELECT id FROM segments"):
         shop.change("update", type="segments", id=id_, attributes={"is_processing": True, "is_active": True})

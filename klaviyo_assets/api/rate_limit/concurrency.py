@@ -1,4 +1,4 @@
-"""Computes how many requests should be in flight to use the full rate limit. No I/O."""
+"""Computes how many requests should be in flight to use the full rate limit. Pure."""
 
 import math
 from dataclasses import dataclass

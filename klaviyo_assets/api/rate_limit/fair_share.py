@@ -1,4 +1,4 @@
-"""Computes our share of an endpoint's limit from the usage of other clients that responses reveal. No I/O.
+"""Computes our share of an endpoint's limit from the usage of other clients that responses reveal. Pure.
 
 ``limiter`` passes the share to ``pacing``, which converts it to requests per second.
 """

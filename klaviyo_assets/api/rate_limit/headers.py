@@ -1,4 +1,4 @@
-"""Parses the ``RateLimit-*`` headers. No I/O.
+"""Parses the ``RateLimit-*`` headers. Pure.
 
 Klaviyo documents one number per header, all about the minute window
 (https://developers.klaviyo.com/en/docs/rate_limits_and_error_handling). Recorded responses follow an early IETF draft

@@ -1,4 +1,4 @@
-"""Tracks what is left of the server's minute window, from its headers. No I/O."""
+"""Tracks what is left of the server's minute window, from its headers. Pure."""
 
 import math
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Estimates how many requests per second other clients send, from the window counts that responses report. No I/O.
+"""Estimates how many requests per second other clients send, from the window counts that responses report. Pure.
 
 ``RateLimit-Remaining`` counts the requests of all clients. If it is about the minute window, the growth of the count minus our own requests is the
 others' usage. If it is about the one-second burst window, it is the highest count within a second of the server minus our requests of that second.

@@ -23,7 +23,7 @@ FORM_REPORT_DAILY = ResourceType(
         *FORM_STATISTICS,
     ),
     primary_key=("form_id", "form_version_id", "day"),
-    replication=Report(ReportWindows.DAYS, "day", settled_after=timedelta(days=30)),
+    replication=Report(ReportWindows.DAYS, "day", final_after=timedelta(days=30)),
     also_reads=(ACCOUNTS,),
     access_shown_by=FORMS,
     group="reports",

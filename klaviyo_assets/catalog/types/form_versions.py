@@ -41,7 +41,7 @@ FORM_VERSIONS = ResourceType(
         attribute("updated_at", ColumnType.TIMESTAMP, "When the version was last changed.", required=True),
     ),
     primary_key=("form_id", "id"),
-    replication=PerParent(changed_with="updated_at", at_least=timedelta(days=7)),
+    replication=PerParent(changed_with="updated_at", max_age=timedelta(days=7)),
     parent=Parent(FORMS, _PATH, "form_id", relationship="form"),
     version_column="updated_at",
     opt_in=True,

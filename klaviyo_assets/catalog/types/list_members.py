@@ -2,7 +2,7 @@
 
 from klaviyo_assets.catalog.columns import ColumnType, attribute, parent_id, record_id, removal
 from klaviyo_assets.catalog.endpoint import EQUALS, EQUALS_ANY, RANGE, TIER_L, TIER_M, Endpoint, PageSize, ReducedLimit
-from klaviyo_assets.catalog.replication import CountProof, PerParent
+from klaviyo_assets.catalog.replication import CountCheck, PerParent
 from klaviyo_assets.catalog.resource_type import Parent, ResourceType
 from klaviyo_assets.catalog.types.lists import LISTS
 
@@ -32,12 +32,12 @@ LIST_MEMBERS = ResourceType(
         ),
         removal(
             "removed_at",
-            "When a sync found that the profile had left the list, which may have happened at any time since the list's previous proof; "
+            "When a sync found that the profile had left the list, which may have happened at any time since the list's previous verification; "
             "null for a current member, and if the list itself was deleted.",
         ),
     ),
     primary_key=("list_id", "profile_id"),
-    replication=PerParent("joined_group_at", proof=CountProof("profile_count", "removed_at", records="profiles")),
+    replication=PerParent("joined_group_at", count_check=CountCheck("profile_count", "removed_at", records="profiles")),
     parent=Parent(LISTS, _PATH, "list_id"),
     unmapped=tuple(("relationships", name) for name in ("conversation", "lists", "push-tokens", "segments")),
     # The profile's other attributes are in the table profiles.

@@ -2,7 +2,7 @@
 
 from klaviyo_assets.catalog.columns import ColumnType, attribute, parent_id, record_id, removal
 from klaviyo_assets.catalog.endpoint import EQUALS, EQUALS_ANY, RANGE, TIER_L, Endpoint, PageSize
-from klaviyo_assets.catalog.replication import CountProof, PerParent
+from klaviyo_assets.catalog.replication import CountCheck, PerParent
 from klaviyo_assets.catalog.resource_type import Parent, ResourceType
 from klaviyo_assets.catalog.types.segments import SEGMENTS
 
@@ -41,14 +41,14 @@ SEGMENT_MEMBERS = ResourceType(
         ),
         removal(
             "removed_at",
-            "When a sync found that the profile had left the segment, which may have happened at any time since the segment's previous proof; "
+            "When a sync found that the profile had left the segment, which may have happened at any time since the segment's previous verification; "
             "null for a current member, and if the segment itself was deleted.",
         ),
     ),
     primary_key=("segment_id", "profile_id"),
     replication=PerParent(
         "joined_group_at",
-        proof=CountProof("profile_count", "removed_at", records="profiles", paused_while="is_processing", frozen_unless="is_active"),
+        count_check=CountCheck("profile_count", "removed_at", records="profiles", paused_while="is_processing", active_while="is_active"),
     ),
     parent=Parent(SEGMENTS, _PATH, "segment_id"),
     unmapped=tuple(("relationships", name) for name in ("conversation", "lists", "push-tokens", "segments")),

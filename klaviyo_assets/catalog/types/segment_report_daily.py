@@ -28,7 +28,7 @@ SEGMENT_REPORT_DAILY = ResourceType(
         has_group_by=False,
         ids_filter="segment_id",
         not_before=date(2023, 6, 1),
-        settled_after=timedelta(days=30),
+        final_after=timedelta(days=30),
     ),
     also_reads=(ACCOUNTS,),
     access_shown_by=SEGMENTS,

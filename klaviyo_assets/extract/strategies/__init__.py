@@ -2,7 +2,7 @@
 
 One class per module: ``full_table``, ``included``, ``incremental``, ``newest_first``, ``per_parent``, ``parent_windows``,
 ``grouped_parents``, ``report``. ``strategy`` has the protocol, ``timed`` the base class of the strategies that read by time, ``slicing`` cuts time
-windows into slices, and ``proof`` decides which parents are compared. The names in ``__all__`` are public: with them, code from outside this
+windows into slices, and ``verification`` decides which parents are compared. The names in ``__all__`` are public: with them, code from outside this
 package implements other strategies.
 """
 

@@ -6,15 +6,15 @@ from datetime import datetime
 
 from klaviyo_assets.catalog.replication import PerParent
 from klaviyo_assets.extract.slices import Slice
-from klaviyo_assets.extract.strategies.proof import child_windows, first_read_first, read_completely
 from klaviyo_assets.extract.strategies.strategy import LAG, Completion, PlanContext
+from klaviyo_assets.extract.strategies.verification import child_windows, first_read_first, read_completely
 from klaviyo_assets.extract.sync_options import SyncMode, check_range
 from klaviyo_assets.state.coverage import BEGINNING, TimeWindow
 
 
 @dataclass(frozen=True)
 class ParentWindowsStrategy:
-    """Reads what joined each parent since the last read, and all children of the parents that are due (:mod:`.proof`).
+    """Reads what joined each parent since the last read, and all children of the parents that are due (:mod:`.verification`).
 
     A chain of the newest window has no upper bound. Idle workers split the chains of large parents.
     """

@@ -48,8 +48,8 @@ class PerParentStrategy:
 
     def _is_due(self, context: PlanContext, parent_id: str, read_at: datetime | None) -> bool:
         """Return whether the children of a parent are read: at each sync, or if it has changed or its last read is too old."""
-        at_least, changed_with = self.replication.at_least, self.replication.changed_with
-        if read_at is None or at_least is None or context.now - read_at >= at_least:
+        max_age, changed_with = self.replication.max_age, self.replication.changed_with
+        if read_at is None or max_age is None or context.now - read_at >= max_age:
             return True
         changed_at = context.facts_of(parent_id).changed_at
         return changed_with is not None and (changed_at is None or changed_at >= read_at - _VISIBLE_WITHIN)

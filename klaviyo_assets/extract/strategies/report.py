@@ -124,8 +124,8 @@ class ReportStrategy:
             return not rows or bool(_uncovered(start, min(end, facts.start_of(today)), rows)), None
         if _uncovered(start, end, rows):
             return True, None
-        if self.replication.settled_after is not None:
-            age = self.replication.settled_after
+        if self.replication.final_after is not None:
+            age = self.replication.final_after
             return any(not row.final and row.read_at < min(row.end, end) + age for row in rows), None
         read_at = min(row.read_at for row in rows)
         return context.now - read_at >= _MONTH, read_at

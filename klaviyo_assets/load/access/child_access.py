@@ -44,7 +44,7 @@ class ChildAccess:
 
     @retry_on_conflict
     def compare(self, counts: Mapping[str, ParentCount]) -> dict[str, bool | None]:
-        """Compare counts with the stored children, as :meth:`ChildRows.compare`; parents that differ are no longer proven.
+        """Compare counts with the stored children, as :meth:`ChildRows.compare`; parents that differ are no longer verified.
 
         That is committed before they are read again: if that read is interrupted, the next sync compares them.
         """

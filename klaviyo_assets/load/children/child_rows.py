@@ -10,7 +10,7 @@ import polars as pl
 from duckdb import DuckDBPyConnection
 
 from klaviyo_assets._internal.instants import from_microseconds
-from klaviyo_assets.catalog.replication import CountProof
+from klaviyo_assets.catalog.replication import CountCheck
 from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.decode import SYNCED_AT
 from klaviyo_assets.load.children.group_rows import GroupRows
@@ -61,8 +61,8 @@ class ChildRows:
     tables: Tables
 
     @property
-    def _proof(self) -> CountProof | None:
-        return self.tables.entry.replication.proof
+    def _count_check(self) -> CountCheck | None:
+        return self.tables.entry.replication.count_check
 
     def facts(self, ids: Iterable[str], now: datetime, changed_with: str | None = None) -> dict[str, ParentFacts]:
         """Return what is known about parents and their children.
@@ -72,14 +72,14 @@ class ChildRows:
             now: The server's clock.
             changed_with: Column of the parent's table with the time of its last change; None if it does not matter.
         """
-        rows, parents = self._row_facts(now) if self._proof is not None else {}, self._parent_facts(changed_with)
+        rows, parents = self._row_facts(now) if self._count_check is not None else {}, self._parent_facts(changed_with)
         if self.tables.entry.replication.groups is not None:
             parts = GroupRows(self.connection, self.tables).stored()
             return {id_: ParentFacts(parts=parts.get(id_, {})) for id_ in ids}
         return {id_: ParentFacts(**rows.get(id_, {}), **parents.get(id_, {})) for id_ in ids}
 
     def _row_facts(self, now: datetime) -> dict[str, dict[str, Any]]:
-        removed = quoted(self.tables.entry.required_proof.removed_column)
+        removed = quoted(self.tables.entry.required_count_check.removed_column)
         found = self.connection.execute(
             f"""
             SELECT {self.tables.parent_column}, count(*) FILTER (WHERE {DELETED_AT} IS NULL),
@@ -95,10 +95,10 @@ class ChildRows:
         }
 
     def _parent_facts(self, changed_with: str | None) -> dict[str, dict[str, Any]]:
-        proof, parent = self._proof, self.tables.entry.required_parent
+        check, parent = self._count_check, self.tables.entry.required_parent
         columns = {
-            "is_paused": f"coalesce({quoted(proof.paused_while)}, false)" if proof and proof.paused_while else None,
-            "is_frozen": f"NOT coalesce({quoted(proof.frozen_unless)}, true)" if proof and proof.frozen_unless else None,
+            "is_paused": f"coalesce({quoted(check.paused_while)}, false)" if check and check.paused_while else None,
+            "is_frozen": f"NOT coalesce({quoted(check.active_while)}, true)" if check and check.active_while else None,
             "changed_at": f"epoch_us({quoted(changed_with)})" if changed_with else None,
         }
         wanted = {name: sql for name, sql in columns.items() if sql is not None}
@@ -115,9 +115,10 @@ class ChildRows:
     @property
     def are_outdated(self) -> str:
         """SQL condition for rows whose own record (a profile that was deleted or merged) has been marked as deleted since they were read."""
-        if self._proof is None or self._proof.records is None or not table_exists(self.connection, self.tables.schema, self._proof.records):
+        record_type = self._count_check.records if self._count_check is not None else None
+        if record_type is None or not table_exists(self.connection, self.tables.schema, record_type):
             return "false"
-        records = self.tables.warehouse.qualified(self.tables.schema, self._proof.records)
+        records = self.tables.warehouse.qualified(self.tables.schema, record_type)
         own, rows = quoted(self.tables.entry.id_column or "id"), self.tables.rows
         return (
             f"({rows}.{DELETED_AT} IS NULL AND {rows}.{own} IN (SELECT records.id FROM {records} AS records "
@@ -128,7 +129,7 @@ class ChildRows:
         """Return whether the number of stored children of parents equals Klaviyo's; None where that is not certain.
 
         A child that joined after the count was requested may have been one before and joined again. If there are such children, the count may be
-        equal by chance: then it proves nothing.
+        equal by chance: then it shows nothing.
         """
         if not counts:
             return {}
@@ -175,8 +176,8 @@ class ChildRows:
         return dict(self.connection.execute(f"SELECT {id_}, {name} FROM {table} WHERE {DELETED_AT} IS NULL").fetchall())
 
 
-def proofs(entry: ResourceType, parents: Iterable[str], top: datetime, read_at: datetime, fingerprint: str) -> Sequence[CoverageRow]:
-    """Return the coverage that records that the stored children of parents were proven."""
+def verified_coverage(entry: ResourceType, parents: Iterable[str], top: datetime, read_at: datetime, fingerprint: str) -> Sequence[CoverageRow]:
+    """Return the coverage that records that the stored children of parents were verified."""
     column = entry.required_parent.column
     return [CoverageRow(entry.subsets[0].name, column, BEGINNING, top, read_at, fingerprint, parent=id_) for id_ in parents]
 

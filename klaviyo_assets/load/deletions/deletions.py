@@ -92,8 +92,8 @@ class Deletions:
             files: Staged files of their reads; none if they returned nothing.
             at: When the read began.
         """
-        proof = self.tables.entry.replication.proof
-        return self._mark_of_parents(column, parents, self._are_missing(files), at, removed=proof.removed_column if proof is not None else None)
+        check = self.tables.entry.replication.count_check
+        return self._mark_of_parents(column, parents, self._are_missing(files), at, removed=check.removed_column if check is not None else None)
 
     def mark_outdated(self, column: str, parents: Sequence[str], at: datetime) -> int:
         """Mark the rows of some parents whose own record has been marked as deleted.
@@ -103,8 +103,8 @@ class Deletions:
             parents: Ids of the parents.
             at: When the read began.
         """
-        proof = self.tables.entry.replication.proof
-        removed = proof.removed_column if proof is not None else None
+        check = self.tables.entry.replication.count_check
+        removed = check.removed_column if check is not None else None
         return self._mark_of_parents(column, parents, ChildRows(self.connection, self.tables).are_outdated, at, removed=removed)
 
     def mark_of_parents(self, column: str, parents: Sequence[str], at: datetime) -> int:

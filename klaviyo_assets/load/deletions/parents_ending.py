@@ -1,4 +1,4 @@
-"""The end of a sync of a child type: which rows are marked, and which parents are proven."""
+"""The end of a sync of a child type: which rows are marked, and which parents are verified."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ class ParentsEnding:
         live: Ids of all parents that exist.
         complete: Complete reads of parents.
         counted: Parents whose count equals their stored children.
-        proofs: Coverage of the parents whose children are proven.
+        verified: Coverage of the parents whose children are verified.
         parts: What was read of parents that are read in groups; rows of it that were not returned are marked.
         gone: Keys of rows that were looked up and do not exist any more.
         whole: Name of the subset of complete reads: the coverage of parts of them is deleted. None to keep the coverage.
@@ -30,7 +30,7 @@ class ParentsEnding:
     live: Collection[str]
     complete: Sequence[CompleteRead] = ()
     counted: Sequence[str] = ()
-    proofs: Sequence[CoverageRow] = ()
+    verified: Sequence[CoverageRow] = ()
     parts: Sequence[GroupRead] = ()
     gone: Sequence[Key] = ()
     whole: str | None = None

@@ -1,4 +1,4 @@
-"""Decides which parents' children are proven by a sync, and how: by a count, or by reading them completely. Pure.
+"""Decides which parents' children are verified by a sync, and how: by a count, or by reading them completely. Pure.
 
 A count costs one request of an endpoint with 15 per minute, a page of children one of an endpoint with 750 per minute. So small parents are read
 completely, and large ones are counted; only if a count differs are the children read. How often depends on how fast children leave.
@@ -15,21 +15,21 @@ from klaviyo_assets.state.coverage import BEGINNING, CoverageRow, TimeWindow, wi
 from klaviyo_assets.state.parent_facts import RECENT, ParentFacts
 
 SHORTEST, USUAL, LONGEST = timedelta(hours=12), timedelta(days=1), timedelta(days=7)
-"""Bounds of the time between two proofs, and the time as long as it is not known how fast children leave."""
+"""Bounds of the time between two verifications, and the time as long as it is not known how fast children leave."""
 
-AT_LEAST = 2 * LONGEST
-"""Age of a proof after which a parent is proven even if its count is about to change."""
+MAX_AGE_WHILE_PAUSED = 2 * LONGEST
+"""Age of a verification after which a parent is verified even if its count is about to change."""
 
 _OUTDATED_SHARE = 0.01
-"""The next proof is due when this share of the children has probably left."""
+"""The next verification is due when this share of the children has probably left."""
 
 LARGE = 100_000
-"""Children; a parent with more is proven once a day at most, because reading it again takes a thousand requests."""
+"""Children; a parent with more is verified once a day at most, because reading it again takes a thousand requests."""
 
 FEW = 2_000
 """Children; a parent with no more is read completely (20 requests at 750 per minute) instead of counted (one at 15 per minute)."""
 
-COMPLETE_AT_LEAST = timedelta(days=30)
+MAX_AGE_OF_COMPLETE_READ = timedelta(days=30)
 """Age of a complete read after which a parent is read completely again: an equal count does not show that one child was replaced by another."""
 
 _COUNTS_PER_MINUTE, _SHARE_OF_TIME, _LEAST_COUNTS = 15, 0.05, 15
@@ -43,12 +43,12 @@ class Windows:
     Attributes:
         left: Windows that are left to read, ascending.
         read_at: When the oldest part was read; None if nothing was.
-        proven_at: When the stored children were last proven; None if they were not, or were found different since.
+        verified_at: When the stored children were last verified; None if they were not, or were found different since.
     """
 
     left: tuple[TimeWindow, ...]
     read_at: datetime | None
-    proven_at: datetime | None
+    verified_at: datetime | None
 
     @property
     def history_is_covered(self) -> bool:
@@ -69,9 +69,9 @@ def child_windows(context: PlanContext) -> dict[str, Windows]:
         joined = [row for row in own if row.field == field]
         left = tuple(windows_to_read(TimeWindow(BEGINNING, context.top), joined, replication.lookback_ages_of(field), context.now))
         read_at = min((row.read_at for row in joined), default=None)
-        proven_at = max((row.read_at for row in own if row.field == parent.column), default=None)
-        windows = Windows(left, read_at, proven_at)
-        found[id_] = Windows(left, read_at, read_at) if proven_at is None and _is_first_read(windows, context.facts_of(id_)) else windows
+        verified_at = max((row.read_at for row in own if row.field == parent.column), default=None)
+        windows = Windows(left, read_at, verified_at)
+        found[id_] = Windows(left, read_at, read_at) if verified_at is None and _is_first_read(windows, context.facts_of(id_)) else windows
     return found
 
 
@@ -81,7 +81,7 @@ def _is_first_read(windows: Windows, facts: ParentFacts) -> bool:
 
 
 def interval(facts: ParentFacts, since_complete_read: timedelta) -> timedelta:
-    """Return the time between two proofs of a parent, from its size and how many children have left it recently.
+    """Return the time between two verifications of a parent, from its size and how many children have left it recently.
 
     Args:
         facts: The parent.
@@ -96,15 +96,17 @@ def interval(facts: ParentFacts, since_complete_read: timedelta) -> timedelta:
 
 
 def due(context: PlanContext, windows: dict[str, Windows]) -> list[str]:
-    """Return the parents that this sync should prove, the most overdue first; those that are still read for the first time are not among them."""
+    """Return the parents that this sync should verify, the most overdue first; those that are still read for the first time are not among them."""
     found: dict[str, timedelta] = {}
     for id_, one in windows.items():
         facts = context.facts_of(id_)
-        if not one.history_is_covered or one.read_at is None or (facts.is_paused and context.now - (one.proven_at or one.read_at) < AT_LEAST):
+        if not one.history_is_covered or one.read_at is None:
             continue
-        if one.proven_at is None or facts.outdated:
+        if facts.is_paused and context.now - (one.verified_at or one.read_at) < MAX_AGE_WHILE_PAUSED:
+            continue
+        if one.verified_at is None or facts.outdated:
             found[id_] = timedelta.max
-        elif (late := context.now - one.proven_at - interval(facts, context.now - one.read_at) * _part(id_)) >= timedelta():
+        elif (late := context.now - one.verified_at - interval(facts, context.now - one.read_at) * _part(id_)) >= timedelta():
             found[id_] = late
     return sorted(found, key=lambda id_: (found[id_], id_), reverse=True)
 
@@ -127,7 +129,7 @@ def _is_small(context: PlanContext, id_: str) -> bool:
 
 
 def _is_old(context: PlanContext, windows: Windows) -> bool:
-    return windows.read_at is not None and context.now - windows.read_at >= COMPLETE_AT_LEAST
+    return windows.read_at is not None and context.now - windows.read_at >= MAX_AGE_OF_COMPLETE_READ
 
 
 def to_count(context: PlanContext) -> list[str]:

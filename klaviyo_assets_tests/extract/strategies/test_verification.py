@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from klaviyo_assets.extract.strategies.proof import interval
+from klaviyo_assets.extract.strategies.verification import interval
 from klaviyo_assets.state.parent_facts import ParentFacts
 
 DAY = timedelta(days=1)
@@ -25,5 +25,5 @@ DAY = timedelta(days=1)
     ],
     ids=["new", "nobody left in a week", "1 % a week", "2 % a week", "7 % a week", "most", "most of a large list", "few of a large list", "frozen"],
 )
-def test_the_next_proof_is_due_when_a_hundredth_has_probably_left(facts: ParentFacts, since_complete_read: timedelta, expected: timedelta) -> None:
+def test_a_parent_is_due_when_a_hundredth_has_probably_left(facts: ParentFacts, since_complete_read: timedelta, expected: timedelta) -> None:
     assert interval(facts, since_complete_read) == expected

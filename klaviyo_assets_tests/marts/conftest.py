@@ -11,6 +11,7 @@ from klaviyo_assets.marts.mart_runner import MartRunner
 from klaviyo_assets.marts.results import ModelResult
 from klaviyo_assets.warehouse import LocalFile
 from klaviyo_assets_tests.accounts import local_file
+from klaviyo_assets_tests.marts.answers import Answers, build_answers
 from klaviyo_assets_tests.marts.small_shop import EVENTS, NOW, SCHEMA, Row, fill
 
 Shop = tuple[LocalFile, dict[str, ModelResult]]
@@ -48,6 +49,12 @@ def select(warehouse: LocalFile, sql: str) -> list[tuple[Any, ...]]:
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Shop:
     """The small shop with all marts, and the result of each."""
     return build_shop(tmp_path_factory.mktemp("shop"))
+
+
+@pytest.fixture(scope="session")
+def answers(tmp_path_factory: pytest.TempPathFactory) -> Answers:
+    """The sandbox's account with all marts."""
+    return build_answers(tmp_path_factory.mktemp("answers"))
 
 
 @pytest.fixture

@@ -12,14 +12,14 @@ from klaviyo_assets._internal.sanitize import one_line
 from klaviyo_assets.catalog import Catalog
 from klaviyo_assets.config import KlaviyoMartConfig, is_unattended
 from klaviyo_assets.errors import SyncAlreadyRunning
-from klaviyo_assets.event_batch import ROW_COUNT, log_materializations
 from klaviyo_assets.failures import EXPLAINED, failure, failure_of_types
+from klaviyo_assets.mart_days import MartDays
 from klaviyo_assets.marts.library import Models
 from klaviyo_assets.marts.mart_errors import ModelSkipped
 from klaviyo_assets.marts.mart_runner import MartRunner
 from klaviyo_assets.marts.results import CheckResult, ModelResult
 from klaviyo_assets.partitions import EventPartitions
-from klaviyo_assets.provenance import DATA_VERSION, InputVersions
+from klaviyo_assets.provenance import InputVersions
 from klaviyo_assets.resources import KlaviyoResource
 from klaviyo_assets.run_log import each_in_the_log_of
 from klaviyo_assets.setting_names import SettingNames
@@ -58,6 +58,7 @@ class MartStep:
     setting_names: SettingNames
     catalog: Catalog
     partitions: Mapping[str, tuple[dg.AssetKey, EventPartitions]] = field(default_factory=dict)
+    _warned: list[str] = field(default_factory=list, init=False)
 
     def run(self) -> Iterator[MartStepResult]:
         """Yield materializations and check results as they come.
@@ -92,17 +93,29 @@ class MartStep:
             self.fail(errors, len(materialized))
 
     def report_days(self, result: ModelResult, inputs: InputVersions, left_out: Collection[str] = ()) -> None:
-        """Report the days that were computed as partitions, except some that the op itself reports."""
+        """Report days of a model that is maintained by day as partitions, except some that the op itself reports."""
         if result.model not in self.partitions:
             return
-        asset, partitions = self.partitions[result.model]
-        first, last = EventPartitions.key(partitions.first), EventPartitions.key(partitions.last())
-        events = [
-            dg.AssetMaterialization(asset, partition=day, metadata={ROW_COUNT: rows}, tags={DATA_VERSION: result.version})
-            for day, rows in sorted(result.days.items())
-            if first <= day <= last and day not in left_out
-        ]
-        log_materializations(self.context, events, inputs)
+        days = self.days_of(result)
+        reported = days.report(inputs, left_out)
+        if days.differ_from_partitions([*reported, *left_out]) and not self._warned:
+            self._warned.append(result.model)
+            zone, of_partitions = result.timezone, days.partitions.timezone
+            self.context.log.warning(
+                "Marts count days in the account's time zone, %s (UTC until a sync of accounts has stored it), and partitions are days of %s. So a "
+                "day of %s is not the same period as that of events, and assets downstream may be requested for a day too many. To make them "
+                'agree, set partitions=EventPartitions("daily", timezone="%s"), or, with the code location of this package, '
+                "KLAVIYO_PARTITIONS_TIMEZONE=%s.",
+                zone,
+                of_partitions,
+                result.model,
+                zone,
+                zone,
+            )
+
+    def days_of(self, result: ModelResult) -> MartDays:
+        """Return the days of a model that has partitions."""
+        return MartDays(self.context, *self.partitions[result.model], result)
 
     def fail(self, errors: Mapping[str, Exception], models: int) -> None:
         """Raise a failure that names the models that failed, and those that were not built for that reason."""

@@ -1,6 +1,7 @@
 """Runs the op of the marts' partitions: computes the selected days again, and reports them."""
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -56,14 +57,22 @@ class MartPartitionStep:
                 continue
             self._log(result, inputs)
             asset = selected.get(result.model)
-            # Those of a model that a selected one needs, too: no later build would find its changes again.
+            # Those of a model that a selected one needs, too: a change of theirs is not found again.
             self.step.report_days(result, inputs, left_out=() if asset is None else days)
             if asset is not None:
-                for day in days:
-                    self.context.add_asset_metadata({ROW_COUNT: result.days.get(day, 0)}, asset, day)
-                yield dg.MaterializeResult(asset_key=asset, data_version=dg.DataVersion(result.version))
+                yield from self._selected(asset, result, days, inputs)
         if errors:
             self.step.fail(errors, len(selected))
+
+    def _selected(self, asset: dg.AssetKey, result: ModelResult, days: Sequence[str], inputs: InputVersions) -> Iterator[dg.MaterializeResult[Any]]:
+        """Yield the materialization of the selected days, which has one data version in Dagster, and give those that have another their own."""
+        found = self.step.days_of(result)
+        versions = {day: found.day(day).version for day in days}
+        for day in days:
+            self.context.add_asset_metadata({ROW_COUNT: found.day(day).rows}, asset, day)
+        ((usual, _),) = Counter(sorted(versions.values())).most_common(1)
+        yield dg.MaterializeResult(asset_key=asset, data_version=dg.DataVersion(usual))
+        found.log([day for day, version in versions.items() if version != usual], inputs)
 
     def _log(self, result: ModelResult, inputs: InputVersions) -> None:
         """Record the materialization of the model's own asset, and the results of its checks."""

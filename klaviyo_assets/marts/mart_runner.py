@@ -13,6 +13,7 @@ from klaviyo_assets.catalog import CATALOG, Catalog
 from klaviyo_assets.errors import NotOurs
 from klaviyo_assets.load.transaction_retry import retry_on_conflict
 from klaviyo_assets.marts.capture import ChangeCapture
+from klaviyo_assets.marts.day_versions import DayVersions
 from klaviyo_assets.marts.findings import Findings
 from klaviyo_assets.marts.library import Models, marts_schema
 from klaviyo_assets.marts.mart_errors import MartError, ModelSkipped
@@ -29,7 +30,7 @@ from klaviyo_assets.warehouse.sql import quoted
 
 _log = logging.getLogger("klaviyo_assets")
 
-_STORES = (BuiltModels, Captures, GroupEvents, ChangedGroups)
+_STORES = (BuiltModels, Captures, GroupEvents, ChangedGroups, DayVersions)
 
 
 @dataclass(frozen=True)
@@ -173,6 +174,8 @@ class _Run:
                 seconds=time.monotonic() - started,
                 version=done.version,
                 days=done.days,
+                computed=frozenset(done.computed),
+                timezone=sources.context.timezone,
             )
 
     def check(self, model: Model) -> ModelResult:

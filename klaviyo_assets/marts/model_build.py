@@ -10,6 +10,7 @@ import duckdb
 from duckdb import DuckDBPyConnection
 
 from klaviyo_assets.errors import NotOurs
+from klaviyo_assets.marts.day_versions import DayOfModel, DayVersions
 from klaviyo_assets.marts.definition import contents_of, definition_of, rules_of
 from klaviyo_assets.marts.library import marts_schema
 from klaviyo_assets.marts.mart_errors import InvalidModel, ModelFailed
@@ -17,7 +18,7 @@ from klaviyo_assets.marts.model import Model, Scope
 from klaviyo_assets.marts.results import Outcome
 from klaviyo_assets.marts.sources import CHANGED, Sources, group_of, is_changed
 from klaviyo_assets.marts.stores import Built, BuiltModels, Capture, ChangedGroups, GroupEvents
-from klaviyo_assets.marts.version import version_of_rows, version_of_view
+from klaviyo_assets.marts.version import digest_of_rows, version_of_rows, version_of_view
 from klaviyo_assets.warehouse.sql import count_rows, literal, quoted
 
 _LARGE_SHARE = 0.2
@@ -36,7 +37,8 @@ class Done:
         groups: How many groups were computed again.
         rules_changed: Whether field rules have changed since the build before.
         version: Data version of the rows.
-        days: Of a model that is maintained by day: rows of each day that was computed again; of all days if it was rebuilt.
+        days: Of a model that is maintained by day: all days with rows.
+        computed: Those that were computed because of a change.
     """
 
     outcome: Outcome
@@ -44,7 +46,8 @@ class Done:
     groups: int = 0
     rules_changed: bool = False
     version: str = ""
-    days: Mapping[str, int] = field(default_factory=dict)
+    days: Mapping[str, DayOfModel] = field(default_factory=dict)
+    computed: Collection[str] = ()
 
 
 @dataclass(frozen=True)
@@ -88,33 +91,53 @@ class ModelBuild:
             else:
                 self._create_view()
             generation = uuid4().hex
-            version = self._version_of_rebuilt(generation)
+            version = self._version_of_rebuilt(last, generation)
             self._store.put(replace(now, generation=generation, version=version))
-            return Done(Outcome.REBUILT, reason, rules_changed=rules_changed, version=version, days=self._rows_by_day())
+            return Done(Outcome.REBUILT, reason, 0, rules_changed, version, self._days, self._computed(last, now))
         groups = self._update(self.capture.scope)
-        version = f"{last.generation}-{now.change}" if groups or last.version is None else last.version
+        version = self._version_of_updated(last, now, groups)
         self._store.put(replace(now, generation=last.generation, version=version))
-        if not groups:
-            return Done(Outcome.UNCHANGED, version=version)
-        return Done(Outcome.UPDATED, groups=groups, version=version, days=self._rows_by_day(f"SELECT value FROM {CHANGED}"))
+        outcome = Outcome.UPDATED if groups else Outcome.UNCHANGED
+        return Done(outcome, groups=groups, version=version, days=self._days, computed=self._computed(last, now))
 
-    def _rows_by_day(self, days: str | None = None) -> dict[str, int]:
-        """Count the rows of some days, or of all, if the model is maintained by day.
+    @property
+    def _days(self) -> Mapping[str, DayOfModel]:
+        return {day: one for day, one in self._day_versions.of(self.model.name).items() if day}
 
-        Args:
-            days: SQL for the days, with a column ``value``; None for all that have rows.
-        """
-        if self.model.header.scope is not Scope.DAY:
-            return {}
-        rows = f"SELECT {group_of(Scope.DAY)} AS value, count(*) AS rows FROM {self._table} GROUP BY ALL"
-        counted = rows if days is None else f"SELECT value, coalesce(rows, 0) FROM ({days}) LEFT JOIN ({rows}) USING (value)"
-        return {day: count for day, count in self._connection.execute(counted).fetchall() if day}
+    def _computed(self, last: Built | None, now: Built) -> Collection[str]:
+        """Return the days with changed events, apart from selected ones; all of a model that was not built before, or has another definition."""
+        if last is None or last.definition != now.definition:
+            return self._days.keys()
+        if self.model.header.scope is not Scope.DAY or last.change is None or last.epoch != now.epoch:
+            return ()
+        return {day for (day,) in self._connection.execute(self._changes.since(Scope.DAY, last.change)).fetchall() if day}
 
-    def _version_of_rebuilt(self, generation: str) -> str:
-        """Return the data version of what was just built: of an incremental model a new one, since it is built completely only after a change."""
+    def _update_day_versions(self, version: str, *, only_changed: bool = False) -> int:
+        """Compare the rows of days with those of the last build, give each day that differs a version, and return how many differ."""
+        digest, among = digest_of_rows(self.sources, self.model.name), is_changed(Scope.DAY) if only_changed else "true"
+        days = f"SELECT {group_of(Scope.DAY)} AS value, count(*) AS rows, {digest} AS digest FROM {self._table} WHERE {among} GROUP BY ALL"
+        return self._day_versions.update(self.model.name, days, version, among)
+
+    def _version_of_rebuilt(self, last: Built | None, generation: str) -> str:
+        """Return the data version of what was just built: of a model maintained by profile a new one, since only a change rebuilds it."""
         if self.model.header.view is not None:
             return version_of_view(self.sources, self.model, self._store)
-        return generation if self.capture is not None else version_of_rows(self.sources, self.model.name)
+        if self.capture is None:
+            return version_of_rows(self.sources, self.model.name)
+        if self.model.header.scope is Scope.DAY and not self._update_day_versions(generation) and last is not None:
+            return last.version or generation
+        return generation
+
+    def _version_of_updated(self, last: Built, now: Built, groups: int) -> str:
+        """Return the data version after an update, which is the last one if no row has changed."""
+        if self.model.header.scope is Scope.DAY:
+            version, changed = uuid4().hex, 0
+            if not self._day_versions.has(self.model.name):  # an earlier release of this library has built it
+                changed = self._update_day_versions(version)
+            elif groups:
+                changed = self._update_day_versions(version, only_changed=True)
+            return version if changed or last.version is None else last.version
+        return f"{last.generation}-{now.change}" if groups or last.version is None else last.version
 
     def _now(self) -> Built:
         """Return what to record, apart from the generation."""
@@ -262,6 +285,10 @@ class ModelBuild:
     @cached_property
     def _store(self) -> BuiltModels:
         return BuiltModels(self._connection, self.sources.warehouse, marts_schema(self.sources.schema))
+
+    @cached_property
+    def _day_versions(self) -> DayVersions:
+        return DayVersions(self._connection, self.sources.warehouse, marts_schema(self.sources.schema))
 
     @property
     def _groups(self) -> GroupEvents:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from klaviyo_assets.errors import KlaviyoAssetsError
+from klaviyo_assets.marts.day_versions import DayOfModel
 
 
 class Outcome(StrEnum):
@@ -61,7 +62,9 @@ class ModelResult:
         checks: Results of its checks.
         error: Why it failed or was skipped.
         version: Data version of its rows.
-        days: Of a model that is maintained by day: rows of each day that was computed.
+        days: Of a model that is maintained by day: all days with rows.
+        computed: Days that were computed because their events have changed. All if the model was not built before, or differently.
+        timezone: Time zone of the days.
     """
 
     model: str
@@ -75,7 +78,9 @@ class ModelResult:
     checks: tuple[CheckResult, ...] = ()
     error: KlaviyoAssetsError | None = None
     version: str = ""
-    days: Mapping[str, int] = field(default_factory=dict)
+    days: Mapping[str, DayOfModel] = field(default_factory=dict)
+    computed: frozenset[str] = frozenset()
+    timezone: str = "UTC"
 
     def raise_if_failed(self) -> None:
         """Raise the error of a model that failed or was skipped, or of a check that found errors (not warnings) or could not run.

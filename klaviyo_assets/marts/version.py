@@ -1,5 +1,6 @@
 """The data version of a model's table: it changes when its rows change, and only then."""
 
+from collections.abc import Iterable
 from hashlib import sha256
 
 from klaviyo_assets.marts.library import TABLE_OF_VIEW
@@ -8,7 +9,7 @@ from klaviyo_assets.marts.sources import Sources
 from klaviyo_assets.marts.stores import BuiltModels
 from klaviyo_assets.state.data_version import data_version
 from klaviyo_assets.state.sync_log import SyncLog
-from klaviyo_assets.warehouse.sql import quoted
+from klaviyo_assets.warehouse.sql import literal, quoted
 
 _APPROXIMATE = ("DOUBLE", "FLOAT")
 """Types of sums whose last digits depend on the order in which threads add."""
@@ -23,11 +24,29 @@ def version_of_rows(sources: Sources, model: str) -> str:
         sources: The sources of the connection.
         model: Name of the model.
     """
-    table = sources.table(model)
-    columns = sources.connection.execute(f"SELECT column_name, column_type FROM (DESCRIBE {table})").fetchall()
-    contents = [f"format('{{:.9e}}', {quoted(name)})" if type_ in _APPROXIMATE else quoted(name) for name, type_ in columns]
-    row = sources.connection.execute(f"SELECT count(*), sum(hash({', '.join(contents)})::HUGEINT) FROM {table}").fetchone()
+    columns = _columns(sources, model)
+    row = sources.connection.execute(f"SELECT count(*), {_sum_of_hashes(columns)} FROM {sources.table(model)}").fetchone()
     return _hash([*map(str, columns), str(row)])
+
+
+def digest_of_rows(sources: Sources, model: str) -> str:
+    """Return the SQL of an aggregate: a text that changes when rows of a model's table change, or its columns. Their order does not count.
+
+    Args:
+        sources: The sources of the connection.
+        model: Name of the model.
+    """
+    columns = _columns(sources, model)
+    return f"{literal(_hash(map(str, columns)))} || '-' || {_sum_of_hashes(columns)}"
+
+
+def _columns(sources: Sources, model: str) -> list[tuple[str, str]]:
+    return sources.connection.execute(f"SELECT column_name, column_type FROM (DESCRIBE {sources.table(model)})").fetchall()
+
+
+def _sum_of_hashes(columns: Iterable[tuple[str, str]]) -> str:
+    contents = [f"format('{{:.9e}}', {quoted(name)})" if type_ in _APPROXIMATE else quoted(name) for name, type_ in columns]
+    return f"sum(hash({', '.join(contents)})::HUGEINT)"
 
 
 def version_of_view(sources: Sources, model: Model, built: BuiltModels) -> str:
@@ -48,5 +67,5 @@ def version_of_view(sources: Sources, model: Model, built: BuiltModels) -> str:
     return _hash(parts)
 
 
-def _hash(parts: list[str]) -> str:
+def _hash(parts: Iterable[str]) -> str:
     return sha256("\n".join(parts).encode()).hexdigest()[:_LENGTH]

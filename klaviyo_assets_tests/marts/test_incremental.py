@@ -275,3 +275,44 @@ def test_generated_histories(account: StoredAccount, tmp_path: Path, seed: int) 
         seen |= outcomes(equal(account, own_models(tmp_path / "m")))
 
     assert Outcome.UPDATED in seen
+
+
+def days_of(account: StoredAccount, result: ModelResult) -> dict[str, tuple[str, list[Any]]]:
+    """Return the data version and the rows of each day."""
+    rows: dict[str, list[Any]] = {}
+    for day, *row in account.rows("per_day", "day::VARCHAR, metric_id, events, profiles"):
+        rows.setdefault(day, []).append(row)
+    assert {day: one.rows for day, one in result.days.items()} == {day: len(found) for day, found in rows.items()}
+    return {day: (one.version, rows[day]) for day, one in result.days.items()}
+
+
+@pytest.mark.parametrize("seed", [3, pytest.param(5, marks=pytest.mark.long)])
+def test_the_version_of_a_day_changes_if_its_rows_do_and_only_then(account: StoredAccount, tmp_path: Path, seed: int) -> None:
+    rng, path = random.Random(seed), tmp_path / "m"
+    result = account.build(own_models(path), ["per_day"])["per_day"]
+    before, version, seen = days_of(account, result), result.version, set()
+    for _ in range(12):
+        if rng.random() < 0.6:
+            change(rng, account, path)
+        days = {f"{START.date() - timedelta(days=rng.randrange(40))}" for _ in range(rng.randrange(3))}
+        result = account.build(own_models(path), ["per_day"], rebuild=rng.random() < 0.3, days=days)["per_day"]
+        after = days_of(account, result)
+
+        differing = {day for day in before.keys() | after.keys() if before.get(day) != after.get(day)}
+        new = {day for day in before.keys() & after.keys() if before[day][0] != after[day][0]}
+        assert new == {day for day in before.keys() & after.keys() if before[day][1] != after[day][1]}, result.outcome
+        assert (result.version != version) is bool(differing)
+        before, version, seen = after, result.version, seen | {(result.outcome, bool(differing))}
+    assert seen >= {(Outcome.UPDATED, True), (Outcome.UPDATED, False), (Outcome.REBUILT, False)}
+
+
+def test_days_of_a_table_that_an_earlier_release_has_built_get_versions(account: StoredAccount, models: Models) -> None:
+    first = account.build(models)["per_day"]
+    with account.warehouse.transaction() as connection:
+        connection.execute("DROP TABLE klaviyo_marts._day_versions")
+
+    second = account.build(models)["per_day"]
+
+    assert second.outcome is Outcome.UNCHANGED
+    assert {day: one.rows for day, one in second.days.items()} == {day: one.rows for day, one in first.days.items()} != {}
+    assert account.build(models)["per_day"].days == second.days

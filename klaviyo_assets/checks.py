@@ -120,8 +120,8 @@ def primary_key(findings: KeyFindings, asset: dg.AssetKey) -> dg.AssetCheckResul
         check_name=PRIMARY_KEY,
         passed=findings.nulls == 0 and not findings.duplicates,
         description=(
-            f"{findings.rows} rows checked ({'those of this sync' if findings.touched_only else 'the whole table'}): "
-            f"{findings.nulls} without a key, {len(findings.duplicates)} keys in more than one row."
+            f"{findings.rows:,} rows checked ({'those of this sync' if findings.touched_only else 'the whole table'}): "
+            f"{findings.nulls:,} without a key, {len(findings.duplicates):,} keys in more than one row."
         ),
         metadata={
             "rows": findings.rows,
@@ -141,7 +141,7 @@ def unknown_attributes(unknown: Sequence[Drift], asset: dg.AssetKey, own_type: s
     """
     words = "Every attribute has a column."
     if unknown:
-        names = ", ".join(f"{one_line(one.attribute, _MAX_NAME_LENGTH)} ({one.rows} rows)" for one in unknown)
+        names = ", ".join(f"{one_line(one.attribute, _MAX_NAME_LENGTH)} ({one.rows:,} rows)" for one in unknown)
         where = f"in the resource type {own_type}" if own_type else "in this version"
         advice = f"add columns for them to {own_type}, or correct their types; list what you do not need in unmapped" if own_type else _UPGRADE
         words = (
@@ -168,7 +168,7 @@ def schema_drift(drifts: Sequence[Drift], asset: dg.AssetKey, own_type: str | No
     """
     words = "The records match Klaviyo's schema."
     if drifts:
-        names = ", ".join(f"{one_line(one.attribute, _MAX_NAME_LENGTH)}: {one.kind} ({one.rows} rows)" for one in drifts)
+        names = ", ".join(f"{one_line(one.attribute, _MAX_NAME_LENGTH)}: {one.kind} ({one.rows:,} rows)" for one in drifts)
         schema = f"the columns of the resource type {own_type}" if own_type else "its schema"
         advice = f"correct required, values or the type of these columns of {own_type}" if own_type else _UPGRADE
         words = (
@@ -197,9 +197,9 @@ def included_complete(fetched: int | None, incomplete: int, entry: ResourceType,
     names = " and ".join(dict.fromkeys(column.path[1] for column in entry.included_columns))
     sentences = [f"The responses for {entry.name} included all {names} that they name."] if not fetched and not incomplete else []
     if fetched:
-        sentences.append(f"The responses lacked the {names} of {fetched} {entry.name}; the last sync fetched each of these by its id.")
+        sentences.append(f"The responses lacked the {names} of {fetched:,} {entry.name}; the last sync fetched each of these by its id.")
     if incomplete:
-        sentences.append(f"{incomplete} rows name {names} that are not stored. What to do: run a sync; it requests up to 1,000 of them again.")
+        sentences.append(f"{incomplete:,} rows name {names} that are not stored. What to do: run a sync; it requests up to 1,000 of them again.")
     return dg.AssetCheckResult(
         asset_key=asset,
         check_name=INCLUDED_COMPLETE,
@@ -224,7 +224,7 @@ def host_complete(fetched: int | None, entry: ResourceType, asset: dg.AssetKey) 
     words = f"The responses for {host} included every record that they name."
     if fetched:
         words = (
-            f"The responses for {host} named {fetched} records without including them. The sync fetched each by itself, so the table is complete. "
+            f"The responses for {host} named {fetched:,} records without including them. The sync fetched each by itself, so the table is complete. "
             "What to do: nothing; if syncs take long because of it, report it."
         )
     return dg.AssetCheckResult(
@@ -300,15 +300,15 @@ def complete(record: AuditRecord, found: Sequence[Difference], names: Mapping[st
     pending = by_state["reread_pending"] - read_again
     sentences = [f"{record.days:,} days of {record.metrics:,} metrics were compared with Klaviyo's own counts."]
     if todo:
-        sentences.append(f"{todo} differ. What to do: run the repair job; it reads only those days again.")
+        sentences.append(f"{todo:,} differ. What to do: run the repair job; it reads only those days again.")
     if pending:
-        sentences.append(f"{pending} are pending: the next sync of events reads them again, and the next audit compares them.")
+        sentences.append(f"{pending:,} are pending: the next sync of events reads them again, and the next audit compares them.")
     if read_again:
-        sentences.append(f"{read_again} have been read again since. What to do: run the audit or the repair job; it compares them.")
+        sentences.append(f"{read_again:,} have been read again since. What to do: run the audit or the repair job; it compares them.")
     if unresolved:
-        sentences.append(f"{unresolved} still differ after they were read again: Klaviyo's counts and its list of events do not match.")
+        sentences.append(f"{unresolved:,} still differ after they were read again: Klaviyo's counts and its list of events do not match.")
     if record.lost:
-        sentences.append(f"{record.lost} more differed, but the table _audit_days no longer has them. What to do: run the audit job again.")
+        sentences.append(f"{record.lost:,} more differed, but the table _audit_days no longer has them. What to do: run the audit job again.")
     if not found and not record.lost:
         sentences.append("None differs." if record.days else "There were no days to compare.")
     if record.excluded:

@@ -178,7 +178,7 @@ def _check_result(check: CheckResult, asset: dg.AssetKey) -> dg.AssetCheckResult
     if check.rows is None:
         words = f"The check could not run: {check.error}"
     else:
-        words = "No row is wrong." if check.passed else f"{check.rows} rows are wrong."
+        words = "No row is wrong." if check.passed else f"{check.rows:,} rows are wrong."
     examples = [dg.TableRecord({name: one_line(value) for name, value in row.items()}) for row in check.examples if row]
     return dg.AssetCheckResult(
         asset_key=asset,

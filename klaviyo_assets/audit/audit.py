@@ -113,7 +113,8 @@ class Audit:
         record = AuditRecord(
             now, _window_of(days), len({metric for metric, _ in self._klaviyo_counts}), len(self._klaviyo_counts), self._requests, excluded
         )
-        self.log.info("audit: %d days of %d metrics compared with %d requests, %d differ", record.days, record.metrics, self._requests, len(found))
+        counts = [f"{count:,}" for count in (record.days, record.metrics, self._requests, len(found))]
+        self.log.info("audit: %s days of %s metrics compared with %s requests, %s differ", *counts)
         if self.only_rereads and last is not None:
             record = replace(last, excluded=_joined(last.excluded, self._not_counted))  # comparing a few days does not replace the full comparison
         await in_thread(self.store.save, record, found)
@@ -190,7 +191,7 @@ class Audit:
         return extent.least if extent else None
 
     async def _request_counts(self, metrics: Sequence[str], pieces: Sequence[Piece]) -> None:
-        self.log.info("audit: %d metrics, %d requests of about one a second", len(metrics), len(metrics) * len(pieces))
+        self.log.info("audit: %s metrics, %s requests of about one a second", f"{len(metrics):,}", f"{len(metrics) * len(pieces):,}")
         slots = asyncio.Semaphore(_MAX_CONCURRENT)
 
         async def one(metric: str) -> None:
@@ -200,7 +201,7 @@ class Audit:
             self._compared_metrics += 1
             if time.monotonic() - self._last_progress >= _SECONDS_BETWEEN:
                 self._last_progress = time.monotonic()
-                self.log.info("audit: %d of %d metrics compared", self._compared_metrics, len(metrics))
+                self.log.info("audit: %s of %s metrics compared", f"{self._compared_metrics:,}", f"{len(metrics):,}")
 
         try:
             async with asyncio.TaskGroup() as group:

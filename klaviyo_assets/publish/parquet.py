@@ -129,7 +129,7 @@ def _write(connection: DuckDBPyConnection, part: _Part, path: Path) -> None:
         ((rows,),) = connection.execute(f"COPY ({part.query}) TO {literal(str(path))} {_OPTIONS}").fetchall()
     ((stored,),) = connection.execute(f"SELECT coalesce(sum(num_rows), 0) FROM parquet_file_metadata({literal(str(path))})").fetchall()
     if rows != stored:
-        raise WarehouseError(f"{path} holds {stored} of {rows} rows.", "Check the disk, then publish again.")
+        raise WarehouseError(f"{path} holds {stored:,} of {rows:,} rows.", "Check the disk, then publish again.")
     with path.open("rb") as file:
         os.fsync(file.fileno())
 

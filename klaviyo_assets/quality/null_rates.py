@@ -47,5 +47,5 @@ def _drift(connection: DuckDBPyConnection, tables: Tables, column: Column, rate:
     if not rows_left or (filled and not is_missing):
         return None
     since = f"{from_microseconds(rate.since_us):%Y-%m-%d %H:%M} UTC"
-    expected = f"a value, as in {rate.values_before} of {rate.rows_before} rows before {since}"
+    expected = f"a value, as in {rate.values_before:,} of {rate.rows_before:,} rows before {since}"
     return Drift(DriftKind.GONE, column.name, expected, rate.null_rows, id_, None)

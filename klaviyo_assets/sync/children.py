@@ -41,7 +41,7 @@ async def requested_counts(sync: SyncContext, context: PlanContext) -> Mapping[s
         return {}
     due = to_count(context)
     if due:
-        sync.log.info("%s: Klaviyo is asked for the counts of %d parents", sync.entry.name, len(due))
+        sync.log.info("%s: Klaviyo is asked for the counts of %s parents", sync.entry.name, f"{len(due):,}")
     return await _counts(sync, due)
 
 
@@ -77,7 +77,7 @@ async def read_children(
     different = [id_ for id_, is_equal in verdicts.items() if is_equal is False]
     reads = [complete]
     if different:
-        sync.log.info("%s: the counts of %d parents differ from the table, so they are read completely", sync.entry.name, len(different))
+        sync.log.info("%s: the counts of %s parents differ from the table, so they are read completely", sync.entry.name, f"{len(different):,}")
         reads.append(CompleteRead(tuple(different), await fetch([complete_slice(context, id_) for id_ in different])))
     missing = await in_thread(access.missing, reads)
     gone = {*state.gone_parents}
@@ -116,7 +116,7 @@ def _live(sync: SyncContext, planned: PlannedSync, state: FetchState) -> Collect
     gone = {*state.gone_parents}
     if gone and sync.entry.parent is not None:
         parents = sync.entry.parent.type_name
-        what = f"{len(gone)} of the {parents} have been deleted in Klaviyo since {parents} was synced"
+        what = f"{len(gone):,} of the {parents} have been deleted in Klaviyo since {parents} was synced"
         sync.log.info("%s: %s, so their rows are marked as deleted: %s", sync.entry.name, what, ", ".join(shorten_names(sorted(gone))))
     return {*planned.parents} - gone
 

@@ -71,7 +71,7 @@ async def complete_sync(sync: SyncContext, staging: Staging, read: SyncRead) -> 
             await in_thread(sync.loader.swap, sync.row, read.covered, sync.requested_from, sync.client.now())
             return
         case Completion.SWAP:
-            sync.note(f"Klaviyo returned no {sync.entry.name} at all, though {sync.loader.row_count} are known: the table was not changed.")
+            sync.note(f"Klaviyo returned no {sync.entry.name} at all, though {sync.loader.row_count:,} are known: the table was not changed.")
         case Completion.COMPARE_WINDOW:
             await _compare_window(sync, read)
         case Completion.COMPARE_REPORT:
@@ -128,7 +128,7 @@ async def _deleted_subjects(sync: SyncContext, facts: ReportFacts | None) -> lis
         return []
     missing = sorted(await in_thread(RowAccess(sync.loader).live_values, report.ids_filter) - facts.ids.keys())
     if missing and not facts.ids:
-        sync.note(f"Klaviyo listed no {subject.name} at all, though {len(missing)} are known: none of their rows was marked as deleted.")
+        sync.note(f"Klaviyo listed no {subject.name} at all, though {len(missing):,} are known: none of their rows was marked as deleted.")
         return []
     pages = await look_up(sync.client, replace(subject, requested_includes=()), missing) if missing else []
     there = {record.id for page in pages for record in page.records}

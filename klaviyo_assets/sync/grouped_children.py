@@ -89,7 +89,7 @@ async def _read_again(
     """Read all children of some parents."""
     if not parents:
         return GroupRead((), files)
-    sync.log.info("%s: many rows of %d parents were not returned, so all of their children are read", sync.entry.name, len(parents))
+    sync.log.info("%s: many rows of %s parents were not returned, so all of their children are read", sync.entry.name, f"{len(parents):,}")
     before = len(state.finished)
     more = await fetch([*slices_of(context, parents, None)])
     return GroupRead(_parts(state.finished[before:]), files + more)
@@ -104,7 +104,7 @@ async def _is_really_empty(sync: SyncContext, read: GroupRead, store: LoadPages)
     if there:
         name = sync.entry.name
         sync.note(
-            f"Klaviyo returned no {name} at all, but has {there} of {len(some)} that were requested by id: the others were not marked as deleted."
+            f"Klaviyo returned no {name} at all, but has {there:,} of {len(some):,} that were requested by id: the others were not marked as deleted."
         )
     return not there
 

@@ -65,8 +65,8 @@ async def fetch_missing_resources(
         raise
     except KlaviyoError as error:
         sync.note(
-            f"{len(ids)} {sync.entry.name} name included resources that Klaviyo's pages lacked, and requesting them by id failed after {fetched}: "
-            f"{error.message} What to do: nothing, the next sync requests the others."
+            f"{len(ids):,} {sync.entry.name} name included resources that Klaviyo's pages lacked, and requesting them by id failed after "
+            f"{fetched:,}: {error.message} What to do: nothing, the next sync requests the others."
         )
     sync.row.fetched_by_id = fetched
     return unanswered

@@ -50,7 +50,7 @@ async def plan_sync(sync: SyncContext, covered: Sequence[CoverageRow], unfinishe
         sync.note(
             f"{entry.name} was read before with other options or columns: that part is read again (set accept_changed_options to keep it unchanged)."
         )
-    sync.log.info("%s: %s sync, %d slices to read", entry.name, sync.options.mode, len(planned.slices))
+    sync.log.info("%s: %s sync, %s slices to read", entry.name, sync.options.mode, f"{len(planned.slices):,}")
     sync.row.slices = msgspec.json.encode(shorten_names([one.name for one in planned.slices])).decode()
     return PlannedSync(planned.slices, oldest, parents, context, counts)
 

@@ -267,7 +267,7 @@ class SyncRunner:
         """Fill computed columns of stored rows and record their properties, after the field rules: they hold for these too."""
         columns, rows = sync.loader.recompute(sync.row)
         if rows:
-            sync.note(f"New or changed columns of {rows} stored rows of {self.entry.name} were computed from their JSON: {', '.join(columns)}.")
+            sync.note(f"New or changed columns of {rows:,} stored rows of {self.entry.name} were computed from their JSON: {', '.join(columns)}.")
 
     def _resume(self, sync: SyncContext, identity: Identity) -> Resumed:
         """Load the staged files of a killed or failed sync."""
@@ -284,7 +284,7 @@ class SyncRunner:
             return []
         rereads = rereads_within(sync.loader.rereads, TimeWindow(sync.requested_from or BEGINNING, sync.row.started_at - LAG))
         if rereads:
-            self.log.info("%s: %d covered windows are read again", self.entry.name, len(rereads))
+            self.log.info("%s: %s covered windows are read again", self.entry.name, f"{len(rereads):,}")
         return rereads
 
     def _staging_folder(self, row: SyncLogEntry) -> Path:

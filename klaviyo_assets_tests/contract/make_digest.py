@@ -1,7 +1,7 @@
-"""Make the digest of Klaviyo's contract that the contract tests read: ``python -m klaviyo_assets_tests.contract.make_digest FOLDER``.
+"""Make the digest of Klaviyo's contract that the contract tests read: ``python -m klaviyo_assets_tests.contract.make_digest stable.json``.
 
-FOLDER contains Klaviyo's OpenAPI description (``openapi-<revision>.json``), the read operations as ``endpoints.jsonl``, and ``recorded/`` with one
-file per recorded response. The digest contains only facts: no text from the description, no values from responses.
+The file is Klaviyo's OpenAPI description, which anybody can download. ``--recorded`` names a folder with recorded responses, one file each; without
+it, the digest keeps the facts about the responses that it has. It contains only facts: no text from the description, no values from responses.
 """
 
 import argparse
@@ -13,12 +13,17 @@ from typing import Any
 from klaviyo_assets.catalog import CATALOG, REVISION
 from klaviyo_assets.catalog.types.metric_aggregates import METRIC_AGGREGATES
 from klaviyo_assets_tests.contract import described, recorded
+from klaviyo_assets_tests.contract.described_endpoints import endpoints
 
 FILE = Path(__file__).with_name("digest.json")
 
+URL = "https://raw.githubusercontent.com/klaviyo/openapi/main/openapi/stable.json"
+"""The description of Klaviyo's present revision."""
+
+_PINNED = URL.replace("/main/", "/00228667f81839f070c47cd4496fa738c2673a73/")
+"""A version of the file with the catalog's revision, for the time when Klaviyo has a later one."""
+
 _MODULE = "klaviyo_assets_tests.contract.make_digest"
-_OPENAPI, _ENDPOINTS, _RECORDED = f"openapi-{REVISION}.json", "endpoints.jsonl", "recorded"
-"""What the folder contains."""
 
 PATHS = {METRIC_AGGREGATES.path} | {path for entry in CATALOG.values() for path in (entry.endpoint.path, f"{entry.endpoint.path}/{{id}}")}
 """Paths of the endpoints in the catalog."""
@@ -27,25 +32,25 @@ STATUSES = {400, 401, 403, 404, 429}
 """Statuses of the errors to keep, for any operation."""
 
 
-def make(folder: Path) -> dict[str, Any]:
-    """Return the digest of a folder's content."""
-    description = json.loads((folder / _OPENAPI).read_text())
+def make(description: dict[str, Any], responses: dict[str, Any]) -> dict[str, Any]:
+    """Return the digest.
+
+    Args:
+        description: Klaviyo's OpenAPI description.
+        responses: Facts about recorded responses, by operation and status.
+    """
     return {
         "revision": REVISION,
-        "endpoints": _endpoints(folder / _ENDPOINTS),
+        "endpoints": endpoints(description, PATHS),
         "types": described.types(description),
         "included": described.included_types(description),
         "reports": described.reports(description),
-        "recorded": _recorded(folder / _RECORDED),
+        "recorded": responses,
     }
 
 
-def _endpoints(file: Path) -> dict[str, Any]:
-    return {line["path"]: line for line in map(json.loads, file.read_text().splitlines()) if line["path"] in PATHS}
-
-
-def _recorded(folder: Path) -> dict[str, Any]:
-    """Return the responses of the catalog's endpoints, other responses with records of its types, and errors."""
+def responses_in(folder: Path) -> dict[str, Any]:
+    """Return the facts about the responses of the catalog's endpoints, other responses with records of its types, and errors."""
     found = {}
     for file in sorted(folder.glob("*.json")):
         one = json.loads(file.read_text())
@@ -76,23 +81,26 @@ def _lines(part: dict[str, Any]) -> list[str]:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Write the digest of the folder that the command line names.
+    """Write the digest from the files that the command line names.
 
     Args:
         arguments: The command line's; those of the process by default.
     """
     parser = argparse.ArgumentParser(prog=f"python -m {_MODULE}", description="Make the digest of Klaviyo's contract that the contract tests read.")
-    parser.add_argument(
-        "folder",
-        metavar="FOLDER",
-        type=Path,
-        help=f"contains Klaviyo's OpenAPI description ({_OPENAPI}, from https://github.com/klaviyo/openapi), its read operations ({_ENDPOINTS}) and "
-        f"recorded responses ({_RECORDED}/)",
-    )
-    folder: Path = parser.parse_args(arguments).folder
-    if missing := [name for name in (_OPENAPI, _ENDPOINTS, _RECORDED) if not (folder / name).exists()]:
-        parser.error(f"{folder} does not contain {', '.join(missing)}")
-    FILE.write_text(text(make(folder)))
+    parser.add_argument("description", metavar="OPENAPI", type=Path, help=f"Klaviyo's OpenAPI description, from {URL}")
+    parser.add_argument("--recorded", metavar="FOLDER", type=Path, help="folder with recorded responses; without it, those of the digest are kept")
+    given = parser.parse_args(arguments)
+    try:
+        description = json.loads(given.description.read_text())
+        revision = description["info"]["version"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        parser.error(f"{given.description} is no OpenAPI description ({type(error).__name__}: {error}). Download it from {URL}")
+    if revision != REVISION:
+        parser.error(f"{given.description} describes the revision {revision}, the catalog {REVISION}. Download that one from {_PINNED}")
+    if given.recorded is not None and not given.recorded.is_dir():
+        parser.error(f"there is no folder {given.recorded}")
+    responses = json.loads(FILE.read_text())["recorded"] if given.recorded is None else responses_in(given.recorded)
+    FILE.write_text(text(make(description, responses)))
 
 
 if __name__ == "__main__":

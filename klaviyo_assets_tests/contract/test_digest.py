@@ -1,5 +1,6 @@
 """The committed digest is up to date and contains no values from responses."""
 
+import json
 import re
 from pathlib import Path
 
@@ -8,13 +9,16 @@ import pytest
 from klaviyo_assets.catalog import CATALOG, REVISION
 from klaviyo_assets_tests.contract.described import path_of
 from klaviyo_assets_tests.contract.digest import DIGEST, SOURCE
-from klaviyo_assets_tests.contract.make_digest import FILE, main, make, text
+from klaviyo_assets_tests.contract.make_digest import FILE, main, make, responses_in, text
 from klaviyo_assets_tests.contract.recorded import document, structure
 
 
 @pytest.mark.skipif(not SOURCE.is_dir(), reason="no copy of Klaviyo's OpenAPI description (shared/klaviyo) next to the checkout")
 def test_the_digest_is_up_to_date() -> None:
-    assert FILE.read_text() == text(make(SOURCE))
+    description = json.loads((SOURCE / f"openapi-{REVISION}.json").read_text())
+
+    assert FILE.read_text() == text(make(description, responses_in(SOURCE / "recorded")))
+    assert FILE.read_text() == text(make(description, DIGEST["recorded"])), "without the recorded responses"
 
 
 def test_the_digest_covers_every_type_and_error() -> None:
@@ -55,17 +59,32 @@ def test_a_structure_has_no_values() -> None:
     }
 
 
-@pytest.mark.parametrize(("arguments", "words"), [([], "are required: FOLDER"), (["{folder}"], "does not contain openapi-.*json, recorded$")])
-def test_making_the_digest_without_its_sources_says_what_is_missing(
-    arguments: list[str], words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ("content", "options", "words"),
+    [
+        (None, [], "No such file"),
+        ("<html>", [], r"JSONDecodeError.* Download it from https://\S+/main/openapi/stable.json$"),
+        ("[]", [], "is no OpenAPI description"),
+        (
+            '{"info": {"version": "2031-01-15"}}',
+            [],
+            rf"the revision 2031-01-15, the catalog {REVISION}\. Download that one from https://\S+stable\.json$",
+        ),
+        (f'{{"info": {{"version": "{REVISION}"}}}}', ["--recorded", "nowhere"], "there is no folder nowhere$"),
+    ],
+    ids=["no file", "not JSON", "no description", "another revision", "no responses"],
+)
+def test_a_file_that_is_not_the_description_is_refused_and_the_digest_kept(
+    content: str | None, options: list[str], words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (tmp_path / "endpoints.jsonl").touch()
-    before = FILE.read_text()
+    file, before = tmp_path / "stable.json", FILE.read_text()
+    if content is not None:
+        file.write_text(content)
 
     with pytest.raises(SystemExit, match="2"):
-        main([one.format(folder=tmp_path) for one in arguments])
+        main([str(file), *options])
 
     printed = capsys.readouterr().err
-    assert printed.startswith("usage: python -m klaviyo_assets_tests.contract.make_digest [-h] FOLDER")
+    assert printed.startswith("usage: python -m klaviyo_assets_tests.contract.make_digest [-h]")
     assert re.search(words, printed.strip())
     assert FILE.read_text() == before

@@ -249,10 +249,13 @@ _NOTHING = _Landed()
 def _landed(database: Path) -> dict[str, _Landed]:
     import duckdb
 
+    from klaviyo_assets.state.sync_log import SyncLog
+    from klaviyo_assets.warehouse.ddl import table_exists
+
     if not database.exists():
         return {}
     with duckdb.connect(str(database), read_only=True) as connection:
-        if not connection.execute("SELECT 1 FROM duckdb_tables() WHERE schema_name = 'klaviyo' AND table_name = '_syncs'").fetchall():
+        if not table_exists(connection, DEFAULT_SCHEMA, SyncLog.NAME):
             return {}
         syncs = connection.execute(
             "SELECT resource_type, rows_inserted, rows_updated, rows_deleted, outcome FROM klaviyo._syncs "

@@ -59,5 +59,8 @@ def test_the_yaml_is_accepted(block: Block, tmp_path: Path, monkeypatch: pytest.
 
 
 def test_all_yaml_can_be_read() -> None:
-    assert all(yaml.safe_load(block.code) for block in blocks("yaml"))
+    found = blocks("yaml")
+
+    assert found
+    assert all(yaml.safe_load(block.code) for block in found)
     assert all(one.reason for one in NOT_RUN)

@@ -51,7 +51,13 @@ class Answers:
             connection.execute(f"SET search_path = '{self.warehouse.database}.{SCHEMA}_marts,{self.warehouse.database}.{SCHEMA}'")
             found = connection.execute(sql)
             names = [column[0] for column in found.description or ()]
-            return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
+            rows = [dict(zip(names, row, strict=True)) for row in found.fetchall()]
+        assert rows, f"question {number} has no rows: a comparison would say nothing"
+        return rows
+
+    def values(self, number: str, column: str) -> set[Any]:
+        """Return the values of a column of a query's rows."""
+        return {row[column] for row in self.rows(number)}
 
     def messages(self, kind: str) -> list[dict[str, Any]]:
         """Return the messages of campaigns or flows."""

@@ -69,12 +69,12 @@ def sold(answers: Answers) -> Iterator[tuple[dict[str, Any], float]]:
 
 
 def test_variations(answers: Answers) -> None:
-    rows = answers.rows("2")
-    expected = [one for one in answers.messages("flow") if one["variation_id"]]
+    columns = ("delivered", "conversions")
+    expected = {one["variation_id"]: {name: one[name] for name in columns} for one in answers.messages("flow") if one["variation_id"]}
+    found = {one: {name: total(answers.rows("2"), name, variation_id=one) for name in columns} for one in answers.values("2", "variation_id")}
 
-    assert {row["variation_id"] for row in rows} == {one["variation_id"] for one in expected}
-    for column in ("delivered", "conversions"):
-        assert total(rows, column) == sum(one[column] for one in expected)
+    assert found == expected
+    assert len(found) > 1
 
 
 def test_flow_messages(answers: Answers) -> None:
@@ -216,6 +216,7 @@ def test_lists(answers: Answers) -> None:
     assert sorted(row["members"] for row in answers.rows("21") if row["members"]) == sorted(len(one) for one in members.values())
     both = sorted((len(one & other) for one, other in combinations(members.values(), 2) if one & other), reverse=True)
     assert [row["members_of_both"] for row in answers.rows("27")] == both
+    assert both
 
 
 def test_segments_and_forms(answers: Answers) -> None:

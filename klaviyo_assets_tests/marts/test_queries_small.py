@@ -1,6 +1,7 @@
 """Every query of docs/queries.md runs, on every major version of DuckDB."""
 
 import json
+from datetime import date
 from pathlib import Path
 
 import duckdb
@@ -27,6 +28,18 @@ def test_every_query_runs(rows: Rows) -> None:
             failed[number] = str(error)
 
     assert failed == {}
+
+
+@pytest.mark.long
+def test_the_variations_of_a_message_have_their_own_orders(rows: Rows) -> None:
+    """The order names the message alone: it belongs to the variation that the person got."""
+    found = rows(f"SELECT month, variation_id, delivered, conversions, conversion_value FROM ({QUESTIONS['2'].rstrip().rstrip(';')}) ORDER BY ALL")
+
+    assert found == [
+        (date(2026, 1, 1), "V1", 1, 0, 0.0),
+        (date(2026, 2, 1), "V1", 1, 1, 30.0),
+        (date(2026, 2, 1), "V2", 1, 0, 0.0),
+    ]
 
 
 def test_months_that_are_not_over_have_no_retention(rows: Rows) -> None:

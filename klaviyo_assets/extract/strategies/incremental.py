@@ -1,4 +1,10 @@
-"""Incremental: the windows of a time field that were never read or are due to be read again."""
+"""Incremental: the windows of a time field that were never read or are due to be read again.
+
+A record that arrives late has a time in a window that was read before. So each window is read again when it reaches each of the type's
+``lookback_ages``; until it reaches the first one, every sync reads it. :func:`klaviyo_assets.state.coverage.windows_to_read` applies this rule: it
+subtracts what the coverage shows as read late enough. A record that arrives after the last age is found only by a full sync or, for events, by the
+audit and a repair.
+"""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import dagster as dg
+import jsonschema
 import pytest
 import yaml
 from dagster.components.core.snapshot import get_package_entry_snap
@@ -158,7 +159,6 @@ WRONG_IN_SCHEMA: dict[str, tuple[dict[str, Any], list[str | int], str]] = {
 
 def problems(attributes: dict[str, Any]) -> list[tuple[list[str | int], str]]:
     """Return what ``dg check yaml`` prints: it uses this validator."""
-    jsonschema = pytest.importorskip("jsonschema")
     validator = jsonschema.Draft202012Validator(KlaviyoComponent.get_model_cls().model_json_schema())  # type: ignore[union-attr]
     return [(list(error.absolute_path), error.message) for error in validator.iter_errors(attributes)]
 

@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-from importlib.util import find_spec
 from pathlib import Path
 
 import duckdb
@@ -54,8 +53,6 @@ def commands() -> list[str]:
 
 @pytest.mark.slow
 def test_the_quickstart(project: Path, account: SandboxProcess, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    if find_spec("dagster_dg_cli") is None and "CI" not in os.environ:
-        pytest.skip("dagster-dg-cli is not installed")
     (with_sandbox,) = [block.code for block in blocks_of(ROOT / PAGE) if block.language == "yaml"]
     (project / ".env").write_text(f"KLAVIYO_API_KEY={account.keys.all_scopes}\nKLAVIYO_BASE_URL={account.base_url}\n")
     environment = {

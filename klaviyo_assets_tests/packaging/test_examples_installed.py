@@ -1,6 +1,5 @@
 """The example projects, each in a folder of its own with the wheel installed: Dagster's commands check, load and run them against the sandbox."""
 
-import importlib.util
 import os
 import shutil
 import subprocess
@@ -45,15 +44,8 @@ class Project:
         return int(rows)
 
 
-@pytest.fixture
-def python(installed: Path) -> Path:
-    if importlib.util.find_spec("dagster_dg_cli") is None and "CI" not in os.environ:
-        pytest.skip("dagster-dg-cli is not installed")
-    return installed
-
-
-def test_the_dg_project(python: Path, account: SandboxProcess, tmp_path: Path) -> None:
-    project = Project("dg_project", tmp_path, python, account)
+def test_the_dg_project(installed: Path, account: SandboxProcess, tmp_path: Path) -> None:
+    project = Project("dg_project", tmp_path, installed, account)
 
     project.run("dg", "check", "yaml")
     project.run("dg", "launch", "--assets", 'key:"klaviyo/profiles" or key:"signups_by_month"')
@@ -61,8 +53,8 @@ def test_the_dg_project(python: Path, account: SandboxProcess, tmp_path: Path) -
     assert project.count("profiles") >= account.options.profiles
 
 
-def test_the_code_location(python: Path, account: SandboxProcess, tmp_path: Path) -> None:
-    project = Project("code_location", tmp_path, python, account)
+def test_the_code_location(installed: Path, account: SandboxProcess, tmp_path: Path) -> None:
+    project = Project("code_location", tmp_path, installed, account)
 
     project.run("dg", "launch", "-f", "definitions.py", "--assets", 'key:"klaviyo/metrics" or key:"klaviyo/events" or key:"events_by_metric"')
 

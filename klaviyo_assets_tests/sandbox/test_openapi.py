@@ -4,14 +4,13 @@ import json
 from pathlib import Path
 from typing import Any
 
+import openapi_schema_validator as validators
 import pytest
 
 from klaviyo_assets.catalog import CATALOG, REVISION
 from klaviyo_assets.sandbox import key_lacking
 from klaviyo_assets_tests.accounts import COLLECTIONS
 from klaviyo_assets_tests.sandbox.helpers import headers, path_of
-
-validators = pytest.importorskip("openapi_schema_validator", reason="openapi-schema-validator is not installed")
 
 DESCRIPTION = Path(__file__).parents[3] / "shared" / "klaviyo" / f"openapi-{REVISION}.json"
 

@@ -2,6 +2,7 @@
 
 from urllib.parse import parse_qs, urlsplit
 
+import klaviyo_api
 import pytest
 
 from klaviyo_assets.catalog import CATALOG, REVISION
@@ -9,8 +10,6 @@ from klaviyo_assets.sandbox import ALL_SCOPES_KEY
 from klaviyo_assets_tests.accounts import COLLECTIONS
 from klaviyo_assets_tests.contract.digest import DIGEST
 from klaviyo_assets_tests.sandbox.helpers import required_parameters
-
-klaviyo_api = pytest.importorskip("klaviyo_api", reason="klaviyo-api is not installed")
 
 # The import of the SDK alone takes seconds.
 pytestmark = [pytest.mark.long, pytest.mark.filterwarnings("ignore::DeprecationWarning")]

@@ -189,12 +189,13 @@ def _between(range_: Range, write: Callable[[float], str]) -> str:
     if low == high:
         return str(high)
     number, unit = low.split(" ")
-    return f"{number if unit == high.split(' ')[1] else low} to {high}"
+    return f"{number if unit.rstrip('s') == high.split(' ')[1].rstrip('s') else low} to {high}"
 
 
 def _duration(seconds: float) -> str:
     if seconds < 90:
-        return f"{seconds:.0f} seconds"
+        whole = max(1, round(seconds))
+        return f"{whole} second{'' if whole == 1 else 's'}"
     if seconds < 90 * 60:
         return f"{seconds / 60:.0f} minutes"
     return f"{seconds / 3600:.1f} hours"

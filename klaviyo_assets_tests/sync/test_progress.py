@@ -138,6 +138,8 @@ def test_reports_start_soon_and_repeat_every_30_seconds(clock: SimpleNamespace) 
         ((1500, 2400), (2.1e9, 5e9), "About 25 to 40 minutes and 2.1 to 5.0 GB left."),
         ((40, 400), (9e5, 3e8), "About 40 seconds to 7 minutes and 900 kB to 300 MB left."),
         ((7200, 7200), (0, 0), "About 2.0 hours left."),
+        ((0.2, 1.2), (0, 0), "About 1 second left."),
+        ((0.9, 3.1), (0, 0), "About 1 to 3 seconds left."),
     ],
 )
 def test_progress_messages(seconds: tuple[float, float], size: tuple[float, float], message: str) -> None:

@@ -70,6 +70,7 @@ _TABLES: Mapping[str, tuple[Row, ...]] = {
         {"id": "viewed_product", "metric_id": "view"},
         {"id": "added_to_cart", "metric_id": "cart"},
     ),
+    "custom_metrics": (),
     "campaigns": (
         {"id": "C1", "name": "Spring", "channel": "email", "status": "Sent", "send_time": "2026-03-02 04:30:00+00", "campaign_message_ids": ["M1"]},
         {"id": "C2", "name": "Text", "channel": "sms", "status": "Sent", "send_time": "2026-03-05 15:00:00+00", "campaign_message_ids": ["T1"]},

@@ -1,5 +1,6 @@
 -- description: One row per message, window of the send date and statistic: the number counted from events, and that of Klaviyo's own reports, with the likely
 --   reason if they differ. Empty if no report is synced. Windows are the calendar years that the reports have, and the months of flow_report_daily.
+--   Conversions are compared if the report counts them by the account's revenue metric, and left out if it counts them by others only.
 -- key: kind, span, message_id, window_start, statistic
 -- column kind: campaign or flow.
 -- column span: year or month.
@@ -107,7 +108,19 @@ counts AS (
         {statistic: 'conversion_uniques', number: conversion_uniques, alternative: conversion_uniques},
         {statistic: 'conversion_value', number: conversion_value, alternative: value_in_currency}
     ], recursive := true)
-    FROM wide SEMI JOIN klaviyo_reported USING (kind, span, window_start)
+    FROM wide
+),
+reported_counts AS (
+    -- A report that counts conversions by other metrics than the account's revenue says nothing of them.
+    FROM counts SEMI JOIN klaviyo_reported USING (kind, span, window_start, statistic)
+),
+revenue AS (
+    -- Of a custom metric that is not synced, nothing is known.
+    SELECT
+        custom_metrics.id IS NULL
+        OR len([filters FOR filters IN custom_metrics.definition_metric_groups->>'$[*].metric_filters' IF filters <> '[]']) > 0 AS has_conditions
+    FROM mapped_metrics LEFT JOIN custom_metrics ON custom_metrics.id = mapped_metrics.custom_metric_id AND custom_metrics._deleted_at IS NULL
+    WHERE mapped_metrics.id = 'revenue' AND mapped_metrics._deleted_at IS NULL AND mapped_metrics.custom_metric_id IS NOT NULL
 ),
 both_sides AS (
     SELECT
@@ -122,7 +135,7 @@ both_sides AS (
         coalesce(counts.alternative, 0)::DOUBLE AS alternative,
         coalesce(klaviyo_reported.number, 0) AS klaviyo,
         klaviyo_reported.read_at
-    FROM counts FULL JOIN klaviyo_reported USING (kind, span, message_id, window_start, statistic)
+    FROM reported_counts AS counts FULL JOIN klaviyo_reported USING (kind, span, message_id, window_start, statistic)
     WHERE span = 'year' OR statistic IN ('recipients', 'delivered', 'bounced', 'failed', 'opens', 'clicks', 'unsubscribes', 'spam_complaints', 'conversions', 'conversion_value')
 ),
 windows AS (
@@ -240,6 +253,8 @@ SELECT
         WHEN (NOT judged.has_events OR judged.recipients = 0) AND judged.is_deleted THEN 'deleted message: its events name no message that is stored'
         WHEN NOT judged.has_events OR judged.recipients = 0 THEN 'no send of this message is stored: events are missing'
         WHEN judged.only_clicks AND judged.difference > 0 THEN 'bot clicks: events have them, reports leave them out if the account says so'
+        WHEN judged.only_conversions AND revenue.has_conditions
+            THEN 'the revenue metric is a custom metric, and the marts do not apply its conditions'
         WHEN judged.only_conversions THEN 'late attribution: Klaviyo attributed or detached orders after one side was read, or the orders have several currencies'
         WHEN judged.only_uniques THEN 'merged or deleted profiles: people are counted differently'
         WHEN judged.difference < 0 THEN 'events are missing: they arrived late, or belong to deleted profiles'
@@ -248,3 +263,4 @@ SELECT
 FROM (SELECT *, counted - klaviyo AS difference FROM judged) AS judged
 CROSS JOIN mart_run
 CROSS JOIN oldest
+LEFT JOIN revenue ON true

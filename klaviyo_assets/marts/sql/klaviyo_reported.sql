@@ -6,7 +6,8 @@
 -- column message_id: Klaviyo's id of the message.
 -- column window_start: First day of the window, in the account's time zone.
 -- column statistic: Name of the statistic in Klaviyo's Reporting API.
--- column number: Klaviyo's number; conversions are those of the account's revenue metric.
+-- column number: Klaviyo's number. Conversions are those of the account's revenue metric, which may be a custom metric; a report that counts them by
+--   other metrics only (KLAVIYO_CONVERSION_METRIC_IDS) has no rows of conversions here.
 -- column read_at: When the numbers were read.
 WITH campaigns_by_year AS (
     SELECT campaign_message_id AS message_id, window_start, conversion_metric_id, _synced_at, unnest([
@@ -75,11 +76,20 @@ of_metric AS (
     SELECT kind, span, message_id, window_start, statistic, conversion_metric_id, sum(number) AS number, max(_synced_at) AS read_at
     FROM reports
     GROUP BY kind, span, message_id, window_start, statistic, conversion_metric_id
+),
+custom_revenue AS (
+    -- Reports name the custom metric itself, not the metrics that it consists of.
+    SELECT custom_metric_id FROM mapped_metrics WHERE id = 'revenue' AND _deleted_at IS NULL AND custom_metric_id IS NOT NULL
+),
+revenue AS (
+    FROM custom_revenue
+    UNION ALL
+    SELECT metric_id FROM metric_roles WHERE role = 'revenue' AND NOT EXISTS (FROM custom_revenue)
 )
 
 -- The same message is in the report once for each conversion metric: other statistics are the same in all of them, except in rows of a metric that
 -- conversions are no longer counted by, which keep old numbers.
 SELECT kind, span, message_id, window_start, statistic, arg_max(number, read_at) AS number, max(read_at) AS read_at
 FROM of_metric
-WHERE NOT starts_with(statistic, 'conversion') OR conversion_metric_id IN (SELECT metric_id FROM metric_roles WHERE role = 'revenue')
+WHERE NOT starts_with(statistic, 'conversion') OR conversion_metric_id IN (FROM revenue)
 GROUP BY kind, span, message_id, window_start, statistic

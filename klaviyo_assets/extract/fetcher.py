@@ -8,7 +8,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from klaviyo_assets._internal.event_loop import first_error
@@ -36,7 +36,7 @@ from klaviyo_assets.extract.page_sink import PageSink
 from klaviyo_assets.extract.page_size import ChainPageSize
 from klaviyo_assets.extract.slice_query import slice_parameters
 from klaviyo_assets.extract.slice_reader import SliceReader
-from klaviyo_assets.extract.slices import AnySlice, ParentGroupSlice, ReportSlice, Slice
+from klaviyo_assets.extract.slices import AnySlice, ParentGroupSlice, ReportSlice
 from klaviyo_assets.state.coverage import BEGINNING
 
 _MIN_PAGES_TO_SPLIT = 3.0
@@ -188,10 +188,9 @@ class Fetcher:
                 self._replace(reader, divided.slices, group)
                 return
             except NotFound as error:
-                if isinstance(reader.slice, ParentGroupSlice) and reader.slice.parent_id is None and error.is_about_a_record:
+                if error.is_about_a_record and (parts := reader.slice.by_parent()):
                     # One of the parents was deleted in the meantime; it is not said which.
-                    whole = reader.slice.from_the_beginning()
-                    self._replace(reader, [replace(whole, parents=(id_,)) for id_ in whole.parents], group)
+                    self._replace(reader, parts, group)
                     return
                 if reader.slice.parent_id is None or not error.is_about_a_record:
                     raise
@@ -287,4 +286,4 @@ def _parts_of_long(entry: ResourceType, reader: SliceReader) -> Sequence[AnySlic
 
 
 def _start(reader: SliceReader) -> datetime:
-    return reader.slice.start if isinstance(reader.slice, Slice) else BEGINNING
+    return reader.slice.bounds[0] or BEGINNING

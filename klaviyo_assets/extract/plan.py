@@ -4,10 +4,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from klaviyo_assets.extract.metric_selection import is_divided
-from klaviyo_assets.extract.slices import AnySlice, ReportSlice, Slice
+from klaviyo_assets.extract.slices import AnySlice, Slice
 from klaviyo_assets.extract.strategies.strategy import PlanContext, Strategy
 from klaviyo_assets.extract.sync_options import SyncMode
-from klaviyo_assets.state.coverage import CoverageRow
 
 
 @dataclass(frozen=True)
@@ -38,8 +37,9 @@ def plan(strategy: Strategy, context: PlanContext, oldest: datetime | None) -> P
     if len(plans) == 1:
         return plans[0]
     slices = [slice_ for one in plans for slice_ in one.slices]
-    if all(isinstance(slice_, Slice) for slice_ in slices):  # the newest of all parts first
-        slices.sort(key=lambda slice_: slice_.covers_to if isinstance(slice_, Slice) else context.top, reverse=True)
+    windows = [slice_ for slice_ in slices if isinstance(slice_, Slice)]
+    if len(windows) == len(slices):  # the newest of all parts first
+        slices = [*sorted(windows, key=lambda window: window.covers_to, reverse=True)]
     return Plan(tuple(slices), stale=any(one.stale for one in plans))
 
 
@@ -58,10 +58,4 @@ def _plan(strategy: Strategy, context: PlanContext, oldest: datetime | None) -> 
     slices = tuple(strategy.plan(context, oldest))
     trusted = {*context.trusted}  # a child type has a row per parent
     ignored = [] if context.options.mode in (SyncMode.full, SyncMode.range) else [row for row in context.covered if row not in trusted]
-    return Plan(slices, stale=any(_reads(slice_, row) for slice_ in slices if isinstance(slice_, Slice | ReportSlice) for row in ignored))
-
-
-def _reads(slice_: Slice | ReportSlice, row: CoverageRow) -> bool:
-    """Return whether a slice overlaps a row of the coverage."""
-    same = (slice_.subset.name, slice_.field, slice_.parent_id or "") == (row.subset, row.field, row.parent)
-    return same and slice_.start < row.end and row.start < slice_.covers_to
+    return Plan(slices, stale=any(slice_.overlaps(row) for slice_ in slices for row in ignored))

@@ -20,17 +20,20 @@ def slice_parameters(entry: ResourceType, slice_: AnySlice) -> dict[str, str]:
     """
     parameters = dict(entry.page_parameters)
     filters = list(slice_.subset.filters)
-    if not isinstance(slice_, Slice):
-        sort = "id" if "id" in entry.endpoint.sorts else entry.replication.order
-        if sort is not None:
-            parameters["sort"] = f"-{sort}" if isinstance(slice_, SubsetSlice) and slice_.descending else sort
-    else:
-        parameters["sort"] = f"-{slice_.field}" if slice_.descending else slice_.field
-        filters += _bounds(entry, slice_.field, slice_.start, slice_.end)
-    if isinstance(slice_, ParentGroupSlice):
-        filters += _of_parents(entry, slice_)
-        if slice_.position is not None:
-            parameters[CURSOR] = slice_.position.cursor
+    sort = "id" if "id" in entry.endpoint.sorts else entry.replication.order
+    descending = False
+    match slice_:
+        case Slice():
+            sort, descending = slice_.field, slice_.descending
+            filters += _bounds(entry, slice_.field, slice_.start, slice_.end)
+        case SubsetSlice():
+            descending = slice_.descending
+        case ParentGroupSlice():
+            filters += _of_parents(entry, slice_)
+    if sort is not None:
+        parameters["sort"] = f"-{sort}" if descending else sort
+    if slice_.continues_at is not None:
+        parameters[CURSOR] = slice_.continues_at.cursor
     if filters:
         parameters["filter"] = all_of(*filters)
     return parameters

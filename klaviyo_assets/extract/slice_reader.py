@@ -9,9 +9,9 @@ from klaviyo_assets.decode import Page
 from klaviyo_assets.extract.chain_position import Position, position_after
 from klaviyo_assets.extract.page_sink import SliceId
 from klaviyo_assets.extract.page_size import ChainPageSize
-from klaviyo_assets.extract.slices import AnySlice, ParentGroupSlice, Slice
+from klaviyo_assets.extract.slices import AnySlice, Slice
 from klaviyo_assets.extract.stall import Stall
-from klaviyo_assets.state.coverage import BEGINNING, USUAL_BEGINNING, TimeWindow
+from klaviyo_assets.state.coverage import USUAL_BEGINNING, TimeWindow
 
 _SECOND = timedelta(seconds=1)
 
@@ -57,34 +57,34 @@ class SliceReader:
         self._restarted_at: list[datetime | None] = []
         self._rest_from: datetime | None = None
         self._begins = True
-        self.position: Position | None = slice_.position if isinstance(slice_, ParentGroupSlice) else None
+        self.position: Position | None = slice_.continues_at
         self.pages = self.position.pages if self.position is not None else 0
         self.seen: TimeWindow | None = None
-        self.stall = self._new_stall()
+        self.stall = Stall(*slice_.bounds)
 
-    def _new_stall(self) -> Stall:
-        slice_ = self.slice
-        # The newest slice has no end: it also contains all records that are dated later than it covers.
-        return Stall(slice_.start if slice_.start != BEGINNING else None, slice_.end) if isinstance(slice_, Slice) else Stall()
+    @property
+    def _window(self) -> Slice | None:
+        """The slice, if it is a time window; only such a slice can be measured, split and continued in the middle."""
+        return self.slice if isinstance(self.slice, Slice) else None
 
     def accept(self, response: ApiResponse[Page]) -> Page:
         """Return the records of a page that belong to the slice, and record how far the slice has been read."""
-        slice_, page = self.slice, response.value.stamped(response.requested_at)
+        slice_, window, page = self.slice, self._window, response.value.stamped(response.requested_at)
         if slice_.parent_id is not None:
             page = page.of_parent(slice_.parent_id)
         self._at_its_end = page.next_url is None
         self.pages += 1
-        if isinstance(slice_, ParentGroupSlice):
-            self._note_times(page, slice_.cut_by)
+        if slice_.measured_column is not None:
+            self._note_times(page, slice_.measured_column)
             self.position = position_after(page.next_url, self.pages) or self.position
-        extent = page.extent(slice_.field) if isinstance(slice_, Slice) and not slice_.secondary_cursors else None
+        extent = page.extent(window.field) if window is not None and not window.secondary_cursors else None
         ids = (record.id for record in page.records)
         self.stall.note(ids, page.count, *((extent.least, extent.greatest) if extent is not None else (None, None)))
-        if isinstance(slice_, Slice) and extent is not None:
-            self._sorted &= extent.ascending or slice_.descending
-            self._advance(slice_, extent.least, extent.greatest)
-            if extent.least < slice_.start or (slice_.end is not None and extent.greatest >= slice_.end):
-                page = page.within(slice_.field, slice_.start, slice_.end)
+        if window is not None and extent is not None:
+            self._sorted &= extent.ascending or window.descending
+            self._advance(window, extent.least, extent.greatest)
+            if extent.least < window.start or (window.end is not None and extent.greatest >= window.end):
+                page = page.within(window.field, window.start, window.end)
         self.records += page.count
         return page
 
@@ -120,10 +120,10 @@ class SliceReader:
     @property
     def time_left(self) -> timedelta:
         """Time between the last record and the end of the covered window; zero if it is not known or nothing is left."""
-        slice_ = self.slice
-        if not isinstance(slice_, Slice) or slice_.descending or slice_.secondary_cursors or self._at_its_end or self.passed_the_end:
+        window = self._window
+        if window is None or window.descending or window.secondary_cursors or self._at_its_end or self.passed_the_end:
             return timedelta()
-        return max(timedelta(), slice_.covers_to - self._position(slice_))
+        return max(timedelta(), window.covers_to - self._position(window))
 
     def _position(self, slice_: Slice) -> datetime:
         """Return the start of the rest of the slice; the time before the usual beginning is neither measured nor split."""
@@ -171,29 +171,31 @@ class SliceReader:
         The border stays at least two seconds above the last record: if requested bounds are a second wider, a second full of records would otherwise
         be read twice.
         """
-        slice_ = self.slice
-        if not isinstance(slice_, Slice) or not self.can_split:
+        window = self._window
+        if window is None or not self.can_split:
             return None
-        border = (self._position(slice_) + max(self.time_left / 2, 2 * _SECOND) + _SECOND).replace(microsecond=0)
-        if border >= slice_.covers_to:
+        border = (self._position(window) + max(self.time_left / 2, 2 * _SECOND) + _SECOND).replace(microsecond=0)
+        if border >= window.covers_to:
             return None
-        self.slice, above = slice_.cut_at(border)
+        self.slice, above = window.cut_at(border)
         return above
 
     @property
     def rest(self) -> AnySlice:
         """The slice to request: all of it, or the rest of it after a restart."""
-        if not isinstance(self.slice, Slice) or self._rest_from is None:
+        window = self._window
+        if window is None or self._rest_from is None:
             return self.slice
         # The API rejects a bound in the future, and the newest slice may have reached records with a future date.
-        return replace(self.slice, start=min(self._rest_from, self.slice.covers_to))
+        return replace(window, start=min(self._rest_from, window.covers_to))
 
     @property
     def has_advanced(self) -> bool:
         """True if a chain restarted now would begin later than the current one did."""
-        if not isinstance(self.slice, Slice) or self.read_up_to is None:
+        window = self._window
+        if window is None or self.read_up_to is None:
             return False
-        return min(self.read_up_to, self.slice.covers_to) > (self._rest_from or self.slice.start)
+        return min(self.read_up_to, window.covers_to) > (self._rest_from or window.start)
 
     @property
     def can_restart(self) -> bool:
@@ -209,10 +211,9 @@ class SliceReader:
         """Like :meth:`restart`, for pages of another size; does not count towards the limit of restarts."""
         self._rest_from = self.read_up_to
         self._begins, self.pages = True, 0
-        if isinstance(self.slice, ParentGroupSlice):
-            self.slice = self.slice.from_the_beginning()
+        self.slice = self.slice.from_the_beginning()
         # The new chain returns the last records again, one page each if the pages are small. The number of restarts is limited.
-        self.stall = self._new_stall()
+        self.stall = Stall(*self.slice.bounds)
 
     def spawn(self, split: Slice, slice_id: SliceId) -> "SliceReader":
         """Return the reader of a slice that was split off this one."""

@@ -1,18 +1,65 @@
-"""Slices: the parts of a resource type, each read by one cursor chain. Data only."""
+"""Slices: the parts of a resource type, each read by one cursor chain. Pure."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from dataclasses import field as dataclass_field
 from datetime import date, datetime
+from typing import Self
 
 from klaviyo_assets.catalog.resource_type import Subset
 from klaviyo_assets.extract.chain_position import Position
 from klaviyo_assets.state.child_parts import ChildPart
-from klaviyo_assets.state.coverage import BEGINNING
+from klaviyo_assets.state.coverage import BEGINNING, CoverageRow
+
+
+class SliceBase:
+    """What a slice answers if it is not of the kind that the question is about; each kind overrides what it can tell."""
+
+    @property
+    def bounds(self) -> tuple[datetime | None, datetime | None]:
+        """Start and end of the times of its records; None for no bound."""
+        return None, None
+
+    @property
+    def continues_at(self) -> Position | None:
+        """Where it continues the chain of an interrupted sync; None if it starts a chain."""
+        return None
+
+    @property
+    def measured_column(self) -> str | None:
+        """Time column whose range is measured while it is read, to divide it where its records are; None if it is not divided."""
+        return None
+
+    @property
+    def complete_from(self) -> datetime | None:
+        """The time from which on all has been read while only it is left; None if that is not known."""
+        return None
+
+    @property
+    def whole_parts(self) -> tuple[tuple[str, ChildPart], ...]:
+        """The parents and parts that it reads from the beginning, if it reads the children of several parents."""
+        return ()
+
+    @property
+    def continued(self) -> Iterator[tuple[str, datetime]]:
+        """The parents of a chain that an earlier sync began, and when."""
+        yield from ()
+
+    def from_the_beginning(self) -> Self:
+        """Return the slice that reads all, with no position to continue at."""
+        return self
+
+    def by_parent(self) -> "Sequence[ParentGroupSlice]":
+        """Return a slice for each parent, if it reads the children of several; else nothing."""
+        return ()
+
+    def overlaps(self, row: CoverageRow) -> bool:
+        """Return whether it reads again what a row of the coverage covers."""
+        return False
 
 
 @dataclass(frozen=True)
-class SubsetSlice:
+class SubsetSlice(SliceBase):
     """A subset that is read completely by one cursor chain.
 
     Attributes:
@@ -38,7 +85,7 @@ class SubsetSlice:
 
 
 @dataclass(frozen=True)
-class ParentSlice:
+class ParentSlice(SliceBase):
     """The children of one parent, read completely by one cursor chain.
 
     Attributes:
@@ -66,7 +113,7 @@ class ParentSlice:
 
 
 @dataclass(frozen=True)
-class ParentGroupSlice:
+class ParentGroupSlice(SliceBase):
     """A part of the children of some parents, read by one cursor chain.
 
     Attributes:
@@ -96,9 +143,35 @@ class ParentGroupSlice:
         pages = f", after {self.position.pages} pages" if self.position is not None else ""
         return f"{self.field} {self.parents[0]}{more}: {self.part.name}{pages}"
 
-    def from_the_beginning(self) -> "ParentGroupSlice":
+    def from_the_beginning(self) -> Self:
         """Return the slice that reads the whole part."""
         return replace(self, position=None, since=None)
+
+    @property
+    def continues_at(self) -> Position | None:
+        """The same as ``position``."""
+        return self.position
+
+    @property
+    def measured_column(self) -> str:
+        """The same as ``cut_by``."""
+        return self.cut_by
+
+    @property
+    def whole_parts(self) -> tuple[tuple[str, ChildPart], ...]:
+        """Its parents and its part, unless it continues a chain."""
+        return tuple((id_, self.part) for id_ in self.parents) if self.position is None else ()
+
+    @property
+    def continued(self) -> Iterator[tuple[str, datetime]]:
+        """Its parents, if it continues a chain."""
+        if self.since is not None:
+            yield from ((id_, self.since) for id_ in self.parents)
+
+    def by_parent(self) -> "Sequence[ParentGroupSlice]":
+        """Return a slice for each of its parents, if there are several."""
+        whole = self.from_the_beginning()
+        return [replace(whole, parents=(id_,)) for id_ in self.parents] if len(self.parents) > 1 else ()
 
     @property
     def parent_id(self) -> str | None:
@@ -111,7 +184,7 @@ class ParentGroupSlice:
 
 
 @dataclass(frozen=True)
-class Slice:
+class Slice(SliceBase):
     """A time window of a resource type that is read by one cursor chain.
 
     Attributes:
@@ -138,8 +211,7 @@ class Slice:
     @property
     def name(self) -> str:
         """Name for logs, such as ``datetime from 2026-01-01 00:00:00 to …``."""
-        bounds = (self.start if self.start != BEGINNING else None, self.end)
-        start, end = (bound.replace(tzinfo=None).isoformat(" ", "seconds") if bound else "…" for bound in bounds)
+        start, end = (bound.replace(tzinfo=None).isoformat(" ", "seconds") if bound else "…" for bound in self.bounds)
         prefix = "" if self.subset.name == Subset().name else f"{self.subset.name} "
         parent = "" if self.parent_id is None else f"{self.parent_id}: "
         return f"{parent}{prefix}{self.field} from {start} to {end}"
@@ -149,6 +221,20 @@ class Slice:
         """Id of the parent of which it reads all children; None if it reads a part of them, or the type has no parents."""
         return self.parent_id if self.start == BEGINNING and self.end is None else None
 
+    @property
+    def bounds(self) -> tuple[datetime | None, datetime | None]:
+        """Start and end; the newest slice has no end, since it also contains all records that are dated later than it covers."""
+        return self.start if self.start != BEGINNING else None, self.end
+
+    @property
+    def complete_from(self) -> datetime | None:
+        """Where the covered window ends; None for the newest slice, which has no end."""
+        return self.covers_to if self.end is not None else None
+
+    def overlaps(self, row: CoverageRow) -> bool:
+        """Return whether a row of the same subset, field and parent covers a part of its window."""
+        return _same_read(self.subset, self.field, self.parent_id, row) and self.start < row.end and row.start < self.covers_to
+
     def cut_at(self, border: datetime) -> tuple["Slice", "Slice"]:
         """Return the slices before a border and from it on; together they read and cover exactly what this one does."""
         below = replace(self, end=border, covers_to=min(border, self.covers_to))
@@ -156,7 +242,7 @@ class Slice:
 
 
 @dataclass(frozen=True)
-class ReportSlice:
+class ReportSlice(SliceBase):
     """A window of a report, read by one request (and its further pages, if there are any).
 
     Attributes:
@@ -189,6 +275,10 @@ class ReportSlice:
         prefix = "" if self.subset.name == Subset().name else f"{self.subset.name} "
         return f"{prefix}{self.first} to {self.last}{f', {len(self.ids)} ids' if self.ids else ''}"
 
+    def overlaps(self, row: CoverageRow) -> bool:
+        """Return whether a row of the same subset and field covers a part of its window."""
+        return _same_read(self.subset, self.field, None, row) and self.start < row.end and row.start < self.covers_to
+
     @property
     def parent_id(self) -> None:
         """None: its rows have no parent."""
@@ -196,6 +286,10 @@ class ReportSlice:
     @property
     def whole_parent(self) -> None:
         """None: its rows have no parent."""
+
+
+def _same_read(subset: Subset, field: str, parent_id: str | None, row: CoverageRow) -> bool:
+    return (subset.name, field, parent_id or "") == (row.subset, row.field, row.parent)
 
 
 AnySlice = Slice | SubsetSlice | ParentSlice | ParentGroupSlice | ReportSlice

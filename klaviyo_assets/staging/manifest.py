@@ -7,7 +7,7 @@ from datetime import datetime
 import msgspec
 
 from klaviyo_assets.extract.chain_position import Position, UnfinishedChain
-from klaviyo_assets.extract.slices import AnySlice, ParentGroupSlice, ParentSlice, ReportSlice, Slice
+from klaviyo_assets.extract.slices import AnySlice, ParentGroupSlice, ParentSlice, ReportSlice, Slice, SubsetSlice
 from klaviyo_assets.state.child_parts import ChildPart
 from klaviyo_assets.state.coverage import BEGINNING, CoverageRow
 from klaviyo_assets.warehouse.wide_tables import MAX_WIDE_BYTES, grouped
@@ -55,16 +55,18 @@ class SliceState(msgspec.Struct, eq=False):
     @staticmethod
     def of(slice_: AnySlice) -> "SliceState":
         """Return the state of a slice that has just begun."""
-        if isinstance(slice_, Slice):
-            return SliceState(slice_.subset.name, slice_.field, slice_.start, slice_.end, slice_.covers_to, parent=slice_.parent_id or "")
-        if isinstance(slice_, ParentSlice):
-            return SliceState(slice_.subset.name, slice_.field, BEGINNING, None, slice_.covers_to, parent=slice_.parent_id)
-        if isinstance(slice_, ParentGroupSlice):
-            parents, position, since = list(slice_.parents), slice_.position, slice_.since
-            return SliceState(slice_.part.name, slice_.field, BEGINNING, None, slice_.covers_to, ids=parents, position=position, since=since)
-        if isinstance(slice_, ReportSlice):
-            return SliceState(slice_.subset.name, slice_.field, slice_.start, None, slice_.covers_to, ids=list(slice_.ids))
-        return SliceState(slice_.subset.name, None, None, None, None)
+        match slice_:
+            case Slice(start=start, end=end):
+                return SliceState(slice_.subset.name, slice_.field, start, end, slice_.covers_to, parent=slice_.parent_id or "")
+            case ParentSlice():
+                return SliceState(slice_.subset.name, slice_.field, BEGINNING, None, slice_.covers_to, parent=slice_.parent_id)
+            case ParentGroupSlice(position=position, since=since):
+                parents = list(slice_.parents)
+                return SliceState(slice_.part.name, slice_.field, BEGINNING, None, slice_.covers_to, ids=parents, position=position, since=since)
+            case ReportSlice():
+                return SliceState(slice_.subset.name, slice_.field, slice_.start, None, slice_.covers_to, ids=list(slice_.ids))
+            case SubsetSlice():
+                return SliceState(slice_.subset.name, None, None, None, None)
 
 
 class StagedFile(msgspec.Struct):

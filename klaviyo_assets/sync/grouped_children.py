@@ -11,7 +11,7 @@ from pathlib import Path
 from klaviyo_assets._internal.threads import in_thread
 from klaviyo_assets.extract.fetch_state import FetchState
 from klaviyo_assets.extract.lookup import look_up
-from klaviyo_assets.extract.slices import AnySlice, ParentGroupSlice
+from klaviyo_assets.extract.slices import AnySlice
 from klaviyo_assets.extract.strategies.grouped_parents import due_parents, read_before, slices_of
 from klaviyo_assets.extract.strategies.strategy import LAG, PlanContext
 from klaviyo_assets.extract.sync_options import SyncMode
@@ -73,14 +73,13 @@ async def read_groups(
 
 def _parts(slices: Sequence[AnySlice]) -> tuple[tuple[str, ChildPart], ...]:
     """Return the parents and parts that were read from the beginning: the files have all keys of these."""
-    return tuple((id_, one.part) for one in slices if isinstance(one, ParentGroupSlice) and one.position is None for id_ in one.parents)
+    return tuple(part for one in slices for part in one.whole_parts)
 
 
 def _continued(slices: Sequence[AnySlice]) -> Iterator[tuple[str, datetime]]:
     """Yield the parents of chains that an earlier sync began, and when."""
     for one in slices:
-        if isinstance(one, ParentGroupSlice) and one.since is not None:
-            yield from ((id_, one.since) for id_ in one.parents)
+        yield from one.continued
 
 
 async def _read_again(

@@ -180,7 +180,7 @@ def progress_message(name: str, records_read: int, estimate: Estimate) -> str:
 
 def _complete_from(unfinished: Sequence[AnySlice]) -> datetime | None:
     """Return the time from which everything has been read; None while the newest slice, which has no end, is being read."""
-    ends = [slice_.covers_to for slice_ in unfinished if isinstance(slice_, Slice) and slice_.end is not None]
+    ends = [end for slice_ in unfinished if (end := slice_.complete_from) is not None]
     return max(ends) if ends and len(ends) == len(unfinished) else None
 
 

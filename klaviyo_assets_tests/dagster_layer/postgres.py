@@ -45,8 +45,7 @@ class PostgresServer:
 
 @contextmanager
 def postgres_server() -> Iterator[PostgresServer]:
-    """Start a server, and stop it in the end; skip the test if PostgreSQL or Dagster's package for it is not installed."""
-    pytest.importorskip("dagster_postgres", reason="dagster-postgres is not installed")
+    """Start a server, and stop it in the end; skip the test if PostgreSQL is not installed."""
     if (programs := _programs()) is None:
         pytest.skip("PostgreSQL's initdb is not installed (the Debian package postgresql has it)")
     # The path of a socket may have about 100 characters, so pytest's folders are too long.

@@ -35,7 +35,7 @@ def server() -> Iterator[PostgresServer]:
         yield found
 
 
-@pytest.fixture(params=["SQLite", "PostgreSQL"])
+@pytest.fixture(params=[pytest.param("SQLite", marks=pytest.mark.oldest), "PostgreSQL"])
 def instances(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Instances]:
     """A factory of instances that keep their events in new databases."""
     homes, opened = (tmp_path / f"home_{number}" for number in itertools.count()), []
@@ -123,7 +123,6 @@ def _comparable(row: dict[str, Any]) -> dict[str, Any]:
 _TIMES = re.compile(r'"timestamp": [\d.]+| on partition [\d-]+(?=\.")')
 
 
-@pytest.mark.oldest
 def test_the_rows_are_those_that_dagster_stores_one_at_a_time(instances: Instances) -> None:
     """It uses parts of Dagster that are not public; this fails if another version of Dagster stores events in another way."""
     materializations = [*days(BY_DAY, DAYS[:6]), *days(BY_DAY, DAYS[4:8], "v2"), *days(MART, DAYS[:3])]

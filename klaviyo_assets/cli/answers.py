@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from duckdb import DuckDBPyConnection
@@ -46,28 +47,29 @@ WHERE list_name <> '' GROUP BY list_name ORDER BY sum(joined) DESC LIMIT 5
 """
 
 
-def answers(warehouse: Warehouse) -> Iterator[str]:
+def answers(warehouse: Warehouse, now: datetime | None = None) -> Iterator[str]:
     """Yield the answers of the marts, each a title and a table.
 
     Args:
         warehouse: The database, with marts.
+        now: The end of the days that count; None for now.
 
     Raises:
         WarehouseError: If the file cannot be opened.
     """
     with warehouse.connection() as connection:
         connection.execute(f"SET search_path = {literal(f'{marts_schema(DEFAULT_SCHEMA)},{DEFAULT_SCHEMA}')}")
-        _describe_run(connection)
+        _describe_run(connection, now or datetime.now(UTC))
         yield from _revenue(connection)
         yield from _campaigns(connection)
         yield from _lists(connection)
 
 
-def _describe_run(connection: DuckDBPyConnection) -> None:
+def _describe_run(connection: DuckDBPyConnection, now: datetime) -> None:
     """Make the account's day known to the queries, as the marts know it."""
     connection.execute(
         "CREATE OR REPLACE TEMP VIEW mart_run AS "
-        f"SELECT (now() AT TIME ZONE coalesce((SELECT any_value(timezone) FROM {DEFAULT_SCHEMA}.accounts "
+        f"SELECT (TIMESTAMPTZ {literal(now.isoformat())} AT TIME ZONE coalesce((SELECT any_value(timezone) FROM {DEFAULT_SCHEMA}.accounts "
         "WHERE _deleted_at IS NULL), 'UTC'))::DATE AS today"
     )
 

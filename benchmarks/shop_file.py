@@ -73,7 +73,7 @@ def load_next_day(shop: Shop, typed: Path, into: Path) -> int:
     loader, row = _loader(typed, EVENTS, now)
     loader.load(Batch(tuple(files), ()), row)
     loader.end(row, now)
-    return loader.counts.inserted
+    return loader.progress.counts.inserted
 
 
 def _stage(shop: Shop, now: datetime, into: Path) -> Sequence[Path]:

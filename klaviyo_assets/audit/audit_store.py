@@ -12,10 +12,11 @@ from klaviyo_assets.audit.compare import Difference, DifferenceState, EventCount
 from klaviyo_assets.catalog import EVENTS
 from klaviyo_assets.catalog.columns import DELETED_AT
 from klaviyo_assets.load.access.stored_metrics import stored_metric_names
-from klaviyo_assets.load.loader import Loader
 from klaviyo_assets.load.schema.foreign_objects import Ownership
+from klaviyo_assets.load.schema.tables import Tables
 from klaviyo_assets.load.transaction_retry import retry_on_conflict
 from klaviyo_assets.state.coverage import CoverageRow, TimeWindow
+from klaviyo_assets.state.coverage_store import CoverageStore
 from klaviyo_assets.state.days import DAY, midnight
 from klaviyo_assets.state.requested_rereads import Reread, Rereads
 from klaviyo_assets.warehouse.ddl import table_exists
@@ -42,16 +43,12 @@ class AuditStore:
     warehouse: Warehouse
     schema: str
 
-    @property
-    def _loader(self) -> Loader:
-        return Loader(self.warehouse, EVENTS, self.schema)
-
     def _table(self, name: str) -> str:
         return self.warehouse.qualified(self.schema, name)
 
     def _prepare(self, connection: DuckDBPyConnection) -> None:
         stores = (AuditLog, AuditDays)
-        for note in self._loader.tables.prepare(connection).notes:
+        for note in Tables(self.warehouse, self.schema, EVENTS).prepare(connection).notes:
             _log.warning("%s", note)
         Ownership(connection, self.warehouse, self.schema).check({}, {store.NAME: store.COLUMNS for store in stores})
         for store in stores:
@@ -60,9 +57,9 @@ class AuditStore:
     @retry_on_conflict
     def coverage(self) -> list[CoverageRow]:
         """Return the coverage of events by their time."""
-        with self._loader.transaction() as connection:
+        with self.warehouse.transaction() as connection:
             self._prepare(connection)
-            return [row for row in self._loader.coverage_store(connection).rows(EVENTS.name) if row.field == FIELD]
+            return [row for row in CoverageStore(connection, self.warehouse, self.schema).rows(EVENTS.name) if row.field == FIELD]
 
     def metric_names(self) -> dict[str, str]:
         """Return the names of the stored metrics by id."""
@@ -101,7 +98,7 @@ class AuditStore:
     @retry_on_conflict
     def last(self) -> tuple[AuditRecord | None, list[Difference]]:
         """Return the last audit (None if there was none) and the days that do not match, including when syncs read them again."""
-        with self._loader.transaction() as connection:
+        with self.warehouse.transaction() as connection:
             self._prepare(connection)
             return self._record(connection), self._differences(connection)
 
@@ -115,7 +112,7 @@ class AuditStore:
     @retry_on_conflict
     def save(self, record: AuditRecord, found: Sequence[Difference]) -> None:
         """Add an audit to the log, and replace the earlier findings with its own."""
-        with self._loader.transaction() as connection:
+        with self.warehouse.transaction() as connection:
             self._prepare(connection)
             AuditLog(connection, self.warehouse, self.schema).put(record, len(found) + record.lost)
             AuditDays(connection, self.warehouse, self.schema).replace(found, record.audited_at)
@@ -134,7 +131,7 @@ class AuditStore:
         """
         if not self._has_audited():
             return 0
-        with self._loader.transaction() as connection:
+        with self.warehouse.transaction() as connection:
             self._prepare(connection)
             rereads, days = Rereads(connection, self.warehouse, self.schema), AuditDays(connection, self.warehouse, self.schema)
             requested = rereads.reread_at(EVENTS.name, _REQUESTER)

@@ -68,7 +68,7 @@ async def read_children(
     """
     parent = sync.entry.required_parent
     complete = CompleteRead(tuple(dict.fromkeys(id_ for one in planned.slices if (id_ := one.whole_parent) is not None)), files)
-    if _is_suspiciously_empty(sync, planned, state, complete) and sync.refuses_empty(sync.loader.row_count):
+    if _is_suspiciously_empty(sync, planned, state, complete) and sync.refuses_empty(sync.loader.progress.row_count):
         return ParentsEnding(parent.column, planned.parents) if planned.parents else None
     if sync.entry.replication.count_check is None:
         return ParentsEnding(parent.column, _live(sync, planned, state), [complete])
@@ -105,7 +105,7 @@ async def _verdicts(sync: SyncContext, context: PlanContext, counts: Mapping[str
 
 def _is_suspiciously_empty(sync: SyncContext, planned: PlannedSync, state: FetchState, complete: CompleteRead) -> bool:
     """Return whether Klaviyo returned nothing although rows are known: everything was read completely, or no parent is left."""
-    if complete.files or not (sync.loader.row_count or sync.loader.counts.inserted or sync.loader.counts.updated):
+    if complete.files or not (sync.loader.progress.row_count or sync.loader.progress.counts.inserted or sync.loader.progress.counts.updated):
         return False
     is_all = {*complete.parents} >= {*planned.parents}
     return is_all if sync.entry.replication.count_check is None else not {*planned.parents} - {*state.gone_parents}

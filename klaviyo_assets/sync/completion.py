@@ -65,13 +65,14 @@ async def complete_sync(sync: SyncContext, staging: Staging, read: SyncRead) -> 
             return
         case Completion.COMPARE_PER_PARENT:
             if read.children is not None:
-                await in_thread(sync.loader.finish_parents, read.children, sync.row, sync.client.now())
+                await in_thread(sync.loader.comparison(sync.row).finish_parents, read.children, sync.client.now())
                 return
-        case Completion.SWAP if read.files or not sync.loader.row_count:
+        case Completion.SWAP if read.files or not sync.loader.progress.row_count:
             await in_thread(sync.loader.swap, sync.row, read.covered, sync.requested_from, sync.client.now())
             return
         case Completion.SWAP:
-            sync.note(f"Klaviyo returned no {sync.entry.name} at all, though {sync.loader.row_count:,} are known: the table was not changed.")
+            known = sync.loader.progress.row_count
+            sync.note(f"Klaviyo returned no {sync.entry.name} at all, though {known:,} are known: the table was not changed.")
         case Completion.COMPARE_WINDOW:
             await _compare_window(sync, read)
         case Completion.COMPARE_REPORT:
@@ -109,7 +110,7 @@ async def _compare_all(sync: SyncContext, staging: Staging, read: SyncRead) -> N
     for part in before:
         await in_thread(load_divided, load, part)
     now = sync.client.now()
-    await in_thread(load_and_finish, load, lambda batch: loader.finish_whole(batch, sync.row, gone, now), last)
+    await in_thread(load_and_finish, load, lambda batch: loader.comparison(sync.row).finish_whole(batch, gone, now), last)
 
 
 async def compare_report(sync: SyncContext, slices: Sequence[AnySlice], files: Sequence[Path], deleted: Sequence[str] = ()) -> None:
@@ -117,7 +118,7 @@ async def compare_report(sync: SyncContext, slices: Sequence[AnySlice], files: S
     windows = [
         ReportWindow(one.field, one.first, one.last, one.subset.values, one.ids_column, one.ids) for one in slices if isinstance(one, ReportSlice)
     ]
-    for window in await in_thread(sync.loader.mark_report, ReportEnding(windows, files, deleted), sync.row):
+    for window in await in_thread(sync.loader.comparison(sync.row).mark_report, ReportEnding(windows, files, deleted)):
         sync.note(f"Klaviyo returned no {sync.entry.name} from {window.first} to {window.last}, though some are known: none was marked as deleted.")
 
 
@@ -146,12 +147,12 @@ async def _look_up(sync: SyncContext, missing: Sequence[Key], read: SyncRead) ->
 async def _compare_window(sync: SyncContext, read: SyncRead) -> None:
     field_name, requested = check_range(sync.entry, sync.options)
     window = TimeWindow(requested.start, min(requested.end, sync.row.started_at - LAG))
-    if not await in_thread(sync.loader.mark_missing, field_name, window, read.files, sync.row):
+    if not await in_thread(sync.loader.comparison(sync.row).mark_missing, field_name, window, read.files):
         sync.note(f"Klaviyo returned nothing for the range, though {sync.entry.name} of it are known: none was marked as deleted.")
 
 
 async def _finish_rereads(sync: SyncContext, read: SyncRead) -> None:
     if not read.rereads:
         return
-    for window in await in_thread(sync.loader.finish_rereads, read.rereads, read.files, sync.row):
+    for window in await in_thread(sync.loader.comparison(sync.row).finish_rereads, read.rereads, read.files):
         sync.note(f"Klaviyo returned no {sync.entry.name} from {window.start} to {window.end}, though some are known: see the audit.")

@@ -52,7 +52,7 @@ async def read_groups(
     """
     entry, context, access = sync.entry, planned.context, ChildAccess(sync.loader)
     parent = entry.required_parent
-    if not planned.parents and not (sync.loader.row_count and sync.options.mode is SyncMode.full):
+    if not planned.parents and not (sync.loader.progress.row_count and sync.options.mode is SyncMode.full):
         return None
     first = GroupRead(_parts(state.finished), files)
     missing = await in_thread(access.missing_in_parts, first)
@@ -96,7 +96,7 @@ async def _read_again(
 
 async def _is_really_empty(sync: SyncContext, read: GroupRead, store: LoadPages) -> bool:
     """Return whether to accept a read that returned nothing at all: in a full sync, if none of some known records still exists; otherwise note it."""
-    if sync.refuses_empty(sync.loader.row_count):
+    if sync.refuses_empty(sync.loader.progress.row_count):
         return False
     some = await in_thread(ChildAccess(sync.loader).missing_ids, read, {id_ for id_, _ in read.parts}, _LOOKED_UP_IF_EMPTY)
     there = len(some) - len(await _gone(sync, some, store))

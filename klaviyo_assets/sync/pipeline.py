@@ -123,7 +123,7 @@ class Pipeline:
         self._writer = BackgroundWriter(
             self._staging,
             None if sync.completion in _LOADED_AT_THE_END else self._loader.load,
-            rows_known=0 if sync.completion is Completion.SWAP else sync.loader.row_count,
+            rows_known=0 if sync.completion is Completion.SWAP else sync.loader.progress.row_count,
             rows_expected=self._rows_expected,
         )
         state_dir = sync.loader.warehouse.state_dir

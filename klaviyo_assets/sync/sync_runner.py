@@ -169,7 +169,7 @@ class SyncRunner:
         loader = Loader(self.warehouse, self.entry, self.schema, discard_staged=self._discard_staged, periods=self.periods)
         row = SyncLogEntry(uuid.uuid4().hex, self.entry.name, identity.account_id, self.request.mode.value, now, self.run_id)
         latest = row.started_at + CLOCKS_DIFFER if self.client.time_is_known else None
-        covered, last_end = await in_thread(
+        begun = await in_thread(
             loader.begin, row, key_seen=identity.seen, account_failure=identity.failure, accept_other_account=self.accept_other_account, latest=latest
         )
         fingerprint = self._fingerprint(self.field_rules.fingerprint)
@@ -186,9 +186,10 @@ class SyncRunner:
             feed=self.feed,
             catalog=self.catalog,
         )
-        for note in loader.notes:
+        for note in loader.progress.notes:
             sync.note(note)
-        self._catch_up(last_end, row.table_newest)
+        self._catch_up(begun.last_end, row.table_newest)
+        covered = begun.coverage
         try:
             if refusal:
                 raise refusal
@@ -213,11 +214,11 @@ class SyncRunner:
             with cancellation.at_most(math.inf if isinstance(error, Exception) else _SECONDS_TO_STOP):
                 await asyncio.shield(in_thread(self._record_failure, sync))
             raise
-        counts, count = loader.counts, loader.row_count
-        numbers = [f"{number:,}" for number in (row.records_read, *vars(counts).values(), count)]
+        progress = loader.progress
+        numbers = [f"{number:,}" for number in (row.records_read, *vars(progress.counts).values(), progress.row_count)]
         self.log.info("%s: %s records read, %s new, %s changed, %s gone; %s rows", self.entry.name, *numbers)
         slices = tuple(one.name for one in planned.slices)
-        return SyncReport(row, count, slices, time.monotonic() - began, resumed.loaded, tuple(sync.notes), loader.data_version)
+        return SyncReport(row, progress.row_count, slices, time.monotonic() - began, resumed.loaded, tuple(sync.notes), progress.data_version)
 
     def _catch_up(self, *instants: datetime | None) -> None:
         """Make sure that this sync reads after the instants of earlier ones: of two reads of a record, the later one is stored.
@@ -246,9 +247,9 @@ class SyncRunner:
     def _reapply_changed_rules(self, sync: SyncContext) -> bool:
         """Apply changed field rules to stored rows; return whether rules have changed."""
         loader = sync.loader
-        changed, rewritten = (
-            loader.apply_rules(self.field_rules, self._fingerprint, sync.row) if self.field_rules.rules or loader.has_field_rules else (False, 0)
-        )
+        changed, rewritten = False, 0
+        if self.field_rules.rules or loader.begun.has_field_rules:
+            changed, rewritten = loader.apply_rules(self.field_rules, self._fingerprint, sync.row)
         if rewritten:
             sync.note(f"A field rule was changed: {rewritten} rows of {self.entry.name} were rewritten to match it.")
         if not self.warehouse.capabilities.can_compact:
@@ -282,7 +283,7 @@ class SyncRunner:
         """Return the windows that must be read again as a whole. Call it once the staged files of earlier syncs are loaded."""
         if self.request.mode not in (SyncMode.incremental, SyncMode.repair):
             return []
-        rereads = rereads_within(sync.loader.rereads, TimeWindow(sync.requested_from or BEGINNING, sync.row.started_at - LAG))
+        rereads = rereads_within(sync.loader.begun.rereads, TimeWindow(sync.requested_from or BEGINNING, sync.row.started_at - LAG))
         if rereads:
             self.log.info("%s: %s covered windows are read again", self.entry.name, f"{len(rereads):,}")
         return rereads
@@ -292,7 +293,7 @@ class SyncRunner:
 
     def _stored_part(self, sync: SyncContext) -> Callable[[pl.DataFrame], pl.DataFrame]:
         """Return a function that removes rows of metrics that are not selected and of erased people from a frame, then applies the field rules."""
-        entry, erased, column = self.entry, sync.loader.erased, self.entry.metric_filter
+        entry, erased, column = self.entry, sync.loader.begun.erased, self.entry.metric_filter
 
         def stored_part(frame: pl.DataFrame) -> pl.DataFrame:
             selected = sync.selection.keep(frame, column) if column is not None else frame

@@ -16,7 +16,7 @@ from klaviyo_assets.period_report import PeriodReport
 from klaviyo_assets.state.changed_periods import ChangedPeriods
 from klaviyo_assets.state.coverage import CoverageRow, TimeWindow
 from klaviyo_assets.state.periods import Periods
-from klaviyo_assets.state.sync_log import SyncLogEntry
+from klaviyo_assets.state.sync_log import SyncLog, SyncLogEntry
 from klaviyo_assets.warehouse import LocalFile
 from klaviyo_assets_tests.accounts import query
 from klaviyo_assets_tests.load.loads import Loads
@@ -62,8 +62,8 @@ class Shop:
         loader.load(Batch(files=tuple(files), covered=covered), row)
         with self.warehouse.transaction() as connection:
             ChangedPeriods(connection, self.warehouse, "klaviyo").add("events", [day(n) for n in changed], name)
-            row.rows_inserted, row.outcome = len(changed) + loader.counts.inserted, "succeeded" if ends else "running"
-            loader.log(connection).update(row)
+            row.rows_inserted, row.outcome = len(changed) + loader.progress.counts.inserted, "succeeded" if ends else "running"
+            SyncLog(connection, self.warehouse, "klaviyo").update(row)
 
     def report(self, timezone: str = "UTC", start_date: datetime | None = None, first: date = FIRST) -> PeriodReport:
         context = cast(dg.AssetExecutionContext, SimpleNamespace(instance=self.instance))

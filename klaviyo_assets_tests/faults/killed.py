@@ -16,6 +16,8 @@ from typing import Any
 from klaviyo_assets.extract.sync_options import SyncMode, SyncOptions
 from klaviyo_assets.load.loader import Loader
 from klaviyo_assets.load.schema.tables import Tables
+from klaviyo_assets.load.steps.load_transaction import LoadTransaction
+from klaviyo_assets.load.steps.read_comparison import ReadComparison
 from klaviyo_assets.staging import staging, writer
 from klaviyo_assets.staging.staging import Staging
 from klaviyo_assets_tests.accounts import in_small_pages, local_file, started_elsewhere, sync
@@ -51,17 +53,17 @@ STAGES = (
     Stage("a staged file is written, the manifest is not", Staging, "_save", calls=(1, 2)),
     Stage("between slices", Staging, "finish", after=True, calls=(1, 2)),
     Stage("a load begins", Loader, "load"),
-    Stage("rows are loaded, not committed", Loader, "_extend_coverage", calls=(1, 2)),
-    Stage("rows and coverage are loaded, not committed", Loader, "_extend_coverage", after=True, calls=(1, 2)),
+    Stage("rows are loaded, not committed", LoadTransaction, "extend_coverage", calls=(1, 2)),
+    Stage("rows and coverage are loaded, not committed", LoadTransaction, "extend_coverage", after=True, calls=(1, 2)),
     Stage("a load is committed", Loader, "load", after=True),
-    Stage("a whole read is about to be loaded", Loader, "finish_whole", types=("campaigns", "lists"), calls=(1,)),
-    Stage("a whole read is committed", Loader, "finish_whole", after=True, types=("campaigns", "lists"), calls=(1,)),
+    Stage("a whole read is about to be loaded", ReadComparison, "finish_whole", types=("campaigns", "lists"), calls=(1,)),
+    Stage("a whole read is committed", ReadComparison, "finish_whole", after=True, types=("campaigns", "lists"), calls=(1,)),
     Stage("the children of some parents are loaded", Loader, "load", after=True, types=("list_members",), calls=(1,)),
-    Stage("children are about to be compared", Loader, "finish_parents", types=("list_members",), calls=(1,)),
-    Stage("children are compared and committed", Loader, "finish_parents", after=True, types=("list_members",), calls=(1,)),
+    Stage("children are about to be compared", ReadComparison, "finish_parents", types=("list_members",), calls=(1,)),
+    Stage("children are compared and committed", ReadComparison, "finish_parents", after=True, types=("list_members",), calls=(1,)),
     Stage("a full read is loaded next to the table", Loader, "load", after=True, mode=SyncMode.full, calls=(1, 2)),
     Stage("a full read is about to be swapped in", Loader, "swap", mode=SyncMode.full, calls=(1,)),
-    Stage("a full read is swapped in, not committed", Loader, "_end", mode=SyncMode.full, calls=(1,)),
+    Stage("a full read is swapped in, not committed", LoadTransaction, "end", mode=SyncMode.full, calls=(1,)),
     Stage("a full read is swapped in and committed", Loader, "swap", after=True, mode=SyncMode.full, calls=(1,)),
     Stage("staged files are being deleted", shutil, "rmtree", calls=(1,)),
 )

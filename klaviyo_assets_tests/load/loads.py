@@ -29,7 +29,7 @@ class Loads:
     def __call__(self, *files: Sequence[dict[str, Any]]) -> tuple[int, int]:
         loader = Loader(self.warehouse, self.entry, "klaviyo")
         loader.load(Batch(files=self.staged(*files), covered=()), self.row)
-        return loader.counts.inserted, loader.counts.updated
+        return loader.progress.counts.inserted, loader.progress.counts.updated
 
     def staged(self, *files: Sequence[dict[str, Any]]) -> tuple[Path, ...]:
         """Write rows into files as staging does."""

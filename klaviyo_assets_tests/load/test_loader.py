@@ -168,7 +168,7 @@ def test_a_failed_load_counts_nothing(events: Loads, warehouse: LocalFile, tmp_p
 
     with pytest.raises(Exception, match=r"damaged\.parquet"):
         loader.load(Batch(files=(tmp_path / "damaged.parquet",), covered=()), events.row)
-    assert vars(loader.counts) == {"inserted": 0, "updated": 0, "deleted": 0}
+    assert vars(loader.progress.counts) == {"inserted": 0, "updated": 0, "deleted": 0}
 
 
 @pytest.mark.long

@@ -14,7 +14,6 @@ from klaviyo_assets.api.klaviyo_errors import InvalidResponse
 from klaviyo_assets.catalog import CATALOG
 from klaviyo_assets.decode.malformed import UnreadablePage, repair_surrogates, repaired
 from klaviyo_assets.extract.error_position import locating_decode_errors
-from klaviyo_assets.load.loader import Loader
 from klaviyo_assets.load.schema.tables import Tables
 from klaviyo_assets.quality.drift import Drift, DriftKind
 from klaviyo_assets.quality.inspector import inspecting
@@ -283,7 +282,7 @@ def test_members_without_a_column_stay_in_extra(extra: str, new_account: NewAcco
     query(warehouse, f"UPDATE lists SET id = '5', _extra = '{extra}'")
     query(warehouse, "ALTER TABLE lists DROP COLUMN flow_trigger_ids")
 
-    with Loader(warehouse, CATALOG["lists"], "klaviyo").transaction() as connection:
+    with warehouse.transaction() as connection:
         Tables(warehouse, "klaviyo", CATALOG["lists"]).prepare(connection)
 
     assert query(warehouse, "SELECT _extra FROM lists") == [(extra,)]

@@ -10,7 +10,6 @@ import pytest
 from klaviyo_assets.catalog import CATALOG
 from klaviyo_assets.catalog.columns import WITHIN, ColumnType
 from klaviyo_assets.extract.sync_options import SyncOptions
-from klaviyo_assets.load.loader import Loader
 from klaviyo_assets.load.schema.tables import Tables
 from klaviyo_assets.sandbox.process import SandboxProcess
 from klaviyo_assets.warehouse import LocalFile
@@ -91,7 +90,7 @@ class TestANewColumn:
         entry = CATALOG["segments"]
         columns = tuple(replace(column, type=ColumnType.JSON) if column.name == "name" else column for column in entry.columns)
 
-        with Loader(warehouse, replace(entry, columns=columns), "klaviyo").transaction() as connection:
+        with warehouse.transaction() as connection:
             Tables(warehouse, "klaviyo", replace(entry, columns=columns)).prepare(connection)
 
         assert query(warehouse, f"SELECT name::VARCHAR, _extra FROM segments WHERE id = '{id_}'") == [('{"en":"Sale"}', None)]
@@ -119,7 +118,7 @@ class TestANewColumn:
         entry = CATALOG[name]
         entry = replace(entry, columns=tuple(replace(one, type=type_) if one.name == column_name else one for one in entry.columns))
 
-        with Loader(warehouse, entry, "klaviyo").transaction() as connection:
+        with warehouse.transaction() as connection:
             Tables(warehouse, "klaviyo", entry).prepare(connection)
 
         ((kept, remaining),) = query(warehouse, f"SELECT {column_name}, _extra FROM {name} WHERE id = '{id_}'")

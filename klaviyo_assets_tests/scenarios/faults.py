@@ -109,10 +109,10 @@ FAULTS: Sequence[Fault] = (
             Edit(
                 Loader,
                 "load",
-                "with self._restored_on_error(), self.transaction() as connection:\n",
-                "with self.transaction() as connection:\n"
-                "        self._extend_coverage(connection, [] if rebuilt else batch.covered, row.account_id)\n"
-                "    with self._restored_on_error(), self.transaction() as connection:\n",
+                "with self._transactions.open(row) as transaction:\n",
+                "with self._transactions.open(row) as transaction:\n"
+                "        transaction.extend_coverage([] if rebuilt else batch.covered)\n"
+                "    with self._transactions.open(row) as transaction:\n",
             ),
         ),
         ("events", "profiles"),

@@ -3,13 +3,12 @@
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 import pytest
 
 from klaviyo_assets.extract.sync_options import SyncMode, SyncOptions
-from klaviyo_assets.load.loader import Loader
+from klaviyo_assets.load.steps.read_comparison import ReadComparison
 from klaviyo_assets.sandbox.process import SandboxProcess
 from klaviyo_assets.staging.seen_keys import keep_columns
 from klaviyo_assets.state.coverage import TimeWindow
@@ -41,13 +40,13 @@ def test_a_range_keeps_only_the_keys_of_loaded_rows(
     monkeypatch.setattr("klaviyo_assets.staging.writer._SECONDS_PER_LOAD", 0)
     remaining: list[list[str]] = []
 
-    def mark_missing(self: Loader, field: str, window: TimeWindow, files: list[Path], *rest: Any) -> bool:
+    def mark_missing(self: ReadComparison, field: str, window: TimeWindow, files: list[Path]) -> bool:
         remaining.append(sorted(path.name for path in files[0].parent.glob("*.parquet")))
         assert all(pl.read_parquet_schema(file).names() == ["id", "created"] for file in files)
-        return original(self, field, window, files, *rest)
+        return original(self, field, window, files)
 
-    original = Loader.mark_missing
-    monkeypatch.setattr(Loader, "mark_missing", mark_missing)
+    original = ReadComparison.mark_missing
+    monkeypatch.setattr(ReadComparison, "mark_missing", mark_missing)
     window = TimeWindow(sandbox.now() - timedelta(days=4000), sandbox.now())
     report = sync(in_small_pages("profiles"), sandbox, warehouse, SyncOptions(mode=SyncMode.range, window=window))
 

@@ -46,7 +46,7 @@ class Events:
         return path
 
     def request(self, *windows: TimeWindow, expects_none: bool = False, at: datetime = LATER) -> None:
-        with self.loader.transaction() as connection:
+        with self.loader.warehouse.transaction() as connection:
             rereads = [Reread("datetime", window, expects_none) for window in windows]
             Rereads(connection, self.warehouse, "klaviyo").request("events", rereads, by="test", at=at)
 
@@ -55,7 +55,7 @@ class Events:
             return rereads_within(Rereads(connection, self.warehouse, "klaviyo").pending("events"), within)
 
     def finish(self, rereads: Iterable[Reread], returned: Sequence[Path]) -> list[TimeWindow]:
-        return self.loader.finish_rereads(list(rereads), keep_columns(returned, ("id", "datetime")), self.row)
+        return self.loader.comparison(self.row).finish_rereads(list(rereads), keep_columns(returned, ("id", "datetime")))
 
     @property
     def deleted(self) -> list[str]:
@@ -105,7 +105,7 @@ def test_only_rows_of_the_window_that_were_not_returned_are_marked(events: Event
     assert events.finish(events.pending(), [events.file("A")]) == []
 
     assert events.deleted == ["B"]
-    assert events.loader.counts.deleted == 1
+    assert events.loader.progress.counts.deleted == 1
     assert events.pending() == []
     assert query(events.warehouse, "SELECT reread_at FROM _rereads") == [(LATER,)]
 

@@ -115,7 +115,7 @@ def test_a_load_that_exceeds_memory_is_split(tmp_path: Path) -> None:
 
     load_divided(lambda part: small.loader.load(part, small.row), batch)
 
-    assert small.rows() == small.loader.counts.inserted == 8
+    assert small.rows() == small.loader.progress.counts.inserted == 8
     assert sorted(path.name for path in small.folder.rglob("*.parquet")) == ["000001.parquet", "000002.parquet"]
 
 

@@ -6,6 +6,7 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from klaviyo_assets.load.loader import Loader
+from klaviyo_assets.load.steps.read_comparison import ReadComparison
 from klaviyo_assets.sandbox.process import SandboxProcess
 from klaviyo_assets.staging import manifest, staging
 from klaviyo_assets.warehouse import LocalFile
@@ -20,7 +21,7 @@ NewAccount = Callable[..., SandboxProcess]
 def loads(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The number of files in each transaction."""
     found: list[int] = []
-    load, finish = Loader.load, Loader.finish_whole
+    load, finish = Loader.load, ReadComparison.finish_whole
 
     def counted_load(self, batch, row, *, rebuilt=False):  # type: ignore[no-untyped-def]
         found.append(len(batch.files))
@@ -31,7 +32,7 @@ def loads(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         finish(self, batch, *others)
 
     monkeypatch.setattr(Loader, "load", counted_load)
-    monkeypatch.setattr(Loader, "finish_whole", counted_finish)
+    monkeypatch.setattr(ReadComparison, "finish_whole", counted_finish)
     return found
 
 

@@ -77,7 +77,7 @@ def test_a_column_gets_another_type(type_: ColumnType, column: str | None, extra
     names = query(warehouse, "SELECT id, name FROM segments WHERE name IS NOT NULL")
 
     for _ in range(2):  # the second time there is nothing to do
-        with Loader(warehouse, entry, "klaviyo").transaction() as connection:
+        with warehouse.transaction() as connection:
             Tables(warehouse, "klaviyo", entry).prepare(connection)
 
     ((kept, rest),) = query(warehouse, f"SELECT name::VARCHAR, _extra FROM segments WHERE id = '{id_}'")

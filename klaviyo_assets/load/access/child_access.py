@@ -8,6 +8,7 @@ from klaviyo_assets.load.children.child_rows import ChildRows, CompleteRead, Par
 from klaviyo_assets.load.children.group_rows import GroupRead, GroupRows
 from klaviyo_assets.load.loader import Loader
 from klaviyo_assets.load.transaction_retry import retry_on_conflict
+from klaviyo_assets.state.coverage_store import CoverageStore
 from klaviyo_assets.state.parent_facts import ParentFacts
 from klaviyo_assets.state.sync_log import SyncLogEntry
 from klaviyo_assets.warehouse.interface import Warehouse
@@ -48,11 +49,12 @@ class ChildAccess:
 
         That is committed before they are read again: if that read is interrupted, the next sync compares them.
         """
-        with self.loader.transaction() as connection:
+        with self.warehouse.transaction() as connection:
             found = ChildRows(connection, self.loader.tables).compare(counts)
             different = [id_ for id_, is_equal in found.items() if is_equal is False]
             if different:
-                self.loader.coverage_store(connection).clear_parents(self.loader.entry.name, self._parent.column, different)
+                coverage = CoverageStore(connection, self.warehouse, self.loader.schema)
+                coverage.clear_parents(self.loader.entry.name, self._parent.column, different)
             return found
 
     def missing(self, reads: Sequence[CompleteRead]) -> dict[str, bool]:

@@ -50,5 +50,5 @@ class IncompleteAccess:
     def note_unanswered(self, ids: Collection[str], row: SyncLogEntry) -> None:
         """Record that Klaviyo did not return records that a sync has requested."""
         loader = self.loader
-        with loader.transaction() as connection:
+        with loader.warehouse.transaction() as connection:
             Unanswered(connection, loader.warehouse, loader.schema).note(loader.entry.name, ids, row.started_at)

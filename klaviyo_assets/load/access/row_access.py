@@ -10,7 +10,8 @@ from klaviyo_assets.load.children.parent_table import ParentTable, read_parent_t
 from klaviyo_assets.load.deletions.deletions import Deletions, Key
 from klaviyo_assets.load.loader import Loader
 from klaviyo_assets.state.coverage import CoverageRow
-from klaviyo_assets.state.sync_log import SyncLogEntry
+from klaviyo_assets.state.coverage_store import CoverageStore
+from klaviyo_assets.state.sync_log import SyncLog, SyncLogEntry
 
 
 @dataclass(frozen=True)
@@ -26,12 +27,12 @@ class RowAccess:
     def has_sync(self, sync_id: str) -> bool:
         """Return whether ``_syncs`` has an entry of a sync. It has none if the file was replaced by an older copy."""
         with self.loader.warehouse.connection() as connection:
-            return self.loader.log(connection).has_sync(sync_id)
+            return SyncLog(connection, self.loader.warehouse, self.loader.schema).has_sync(sync_id)
 
     def coverage(self) -> list[CoverageRow]:
         """Return the coverage so far."""
         with self.loader.warehouse.connection() as connection:
-            return self.loader.coverage_store(connection).rows(self.loader.entry.name)
+            return CoverageStore(connection, self.loader.warehouse, self.loader.schema).rows(self.loader.entry.name)
 
     def missing_keys(self, files: Sequence[Path]) -> list[Key]:
         """Return the keys of rows that are not marked as deleted and not in the staged files of a complete read."""

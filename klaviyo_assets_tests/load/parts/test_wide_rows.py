@@ -114,7 +114,7 @@ def test_a_full_sync_carries_over_wide_rows_that_were_not_returned(small: SmallD
     assert query(
         small.without_limit, f"SELECT count(*), count(_deleted_at), sum(strlen(event_properties::VARCHAR)) > {2 * ROWS * SIZE} FROM events"
     ) == [(2 * ROWS + 1, 2 * ROWS, True)]
-    assert vars(small.loader.counts) == {"inserted": 1, "updated": 0, "deleted": 2 * ROWS}
+    assert vars(small.loader.progress.counts) == {"inserted": 1, "updated": 0, "deleted": 2 * ROWS}
     assert small.row.outcome == "succeeded"
 
 
@@ -208,7 +208,7 @@ def test_a_complete_read_is_loaded_in_parts_if_memory_runs_out(small: SmallDatab
     batch = small.stage(range(2 * ROWS))
 
     def finish(part: Batch) -> None:
-        small.loader.finish_whole(part, small.row, [], NOON)
+        small.loader.comparison(small.row).finish_whole(part, [], NOON)
 
     with pytest.raises(WarehouseError, match="ran out of memory"):
         finish(batch)

@@ -10,6 +10,7 @@ import pytest
 from klaviyo_assets.load.deletions.report_ending import ReportEnding
 from klaviyo_assets.load.deletions.report_window import ReportWindow
 from klaviyo_assets.load.loader import Loader
+from klaviyo_assets.load.steps.load_transaction import LoadTransaction
 from klaviyo_assets.privacy.apply import rule_sets_for
 from klaviyo_assets.state.coverage import TimeWindow
 from klaviyo_assets.state.periods import Periods
@@ -68,7 +69,7 @@ def test_only_the_days_of_rows_that_a_field_rule_rewrites_are_recorded(warehouse
 def test_a_rewrite_that_is_rolled_back_is_not_counted(events: Events, monkeypatch: pytest.MonkeyPatch) -> None:
     rules = rule_sets_for({"events": {"event_properties.secret": "drop"}})["events"]
     with monkeypatch.context() as patch:
-        patch.setattr(Loader, "_update", lambda *_: 1 / 0)
+        patch.setattr(LoadTransaction, "update_log", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             events.loader.apply_rules(rules, str, events.row)
     assert events.recorded == (0, None, 0)
@@ -84,13 +85,13 @@ def test_columns_that_are_computed_are_recorded_with_them(events: Events) -> Non
 
 
 def test_rows_that_a_range_marks_are_counted_with_the_marks(events: Events) -> None:
-    assert events.loader.mark_missing("datetime", DAY, events.load.staged([OTHER]), events.row)
+    assert events.loader.comparison(events.row).mark_missing("datetime", DAY, events.load.staged([OTHER]))
     assert events.recorded == (1, None, 1)
 
 
 def test_rows_that_a_repair_marks_are_counted_with_the_marks(events: Events) -> None:
     reread = Reread("datetime", DAY, expects_none=True)
-    assert events.loader.finish_rereads([reread], events.load.staged([OTHER]), events.row) == []
+    assert events.loader.comparison(events.row).finish_rereads([reread], events.load.staged([OTHER])) == []
     assert events.recorded == (1, None, 1)
 
 
@@ -101,5 +102,5 @@ def test_rows_that_a_report_marks_are_counted_with_the_marks(warehouse: LocalFil
     loader, row = Loader(warehouse, load.entry, "klaviyo"), replace(load.row, id="b-sync", started_at=NOON + timedelta(hours=1))
     loader.begin(row)
     ending = ReportEnding([ReportWindow("day", day, day)], load.staged([{"segment_id": "A", "day": day}]))
-    assert loader.mark_report(ending, row) == []
+    assert loader.comparison(row).mark_report(ending) == []
     assert query(warehouse, "SELECT rows_deleted FROM _syncs WHERE id = 'b-sync'") == [(1,)]

@@ -89,7 +89,7 @@ def test_missing_keys_are_not_in_any_file(members: Loads, warehouse: Warehouse) 
     loader = Loader(warehouse, MEMBERS, "klaviyo")
 
     missing = RowAccess(loader).missing_keys(members.staged(rows([PAIRS[1], PAIRS[2]])))
-    with loader.transaction() as connection:
+    with warehouse.transaction() as connection:
         marked = Deletions(connection, loader.tables).mark(missing, after(1))
 
     assert missing == [PAIRS[0], PAIRS[3]]
@@ -103,7 +103,7 @@ def test_only_rows_of_the_parents_that_were_read_are_marked(returned: Sequence[t
     loader = Loader(warehouse, MEMBERS, "klaviyo")
 
     files = members.staged(rows(returned)) if returned else ()
-    with loader.transaction() as connection:
+    with warehouse.transaction() as connection:
         marked = Deletions(connection, loader.tables).mark_missing_of_parents("list_id", ["L1"], files, after(1))
 
     assert [pair for *pair, _ in stored(warehouse)] == [list(pair) for pair in [*returned, *PAIRS[2:]]]
@@ -122,7 +122,7 @@ def test_a_full_read_is_swapped_in(has_own_column: bool, members: Loads, warehou
     loader.load(Batch(files=files, covered=()), members.row, rebuilt=True)
     loader.swap(members.row, [], None, after(9))
 
-    assert vars(loader.counts) == {"inserted": 1, "updated": 1, "deleted": 1}
+    assert vars(loader.progress.counts) == {"inserted": 1, "updated": 1, "deleted": 1}
     assert stored(warehouse) == [("L1", "P1", "L1-P1"), ("L1", "P2", "changed"), ("L2", "P2", "L2-P2")]
     assert stored(warehouse, "_synced_at")[0][2] == NOON  # the same content keeps its time
     assert [pair for *pair, _ in stored(warehouse, where="_deleted_at IS NOT NULL")] == [["L2", "P1"]]

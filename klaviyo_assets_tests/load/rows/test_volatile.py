@@ -90,7 +90,7 @@ def test_a_full_read_counts_no_change(warehouse: Warehouse, tmp_path: Path) -> N
     loader.load(Batch(files=files, covered=()), load.row, rebuilt=True)
     loader.swap(load.row, [], None, after(9))
 
-    assert vars(loader.counts) == {"inserted": 0, "updated": 1, "deleted": 0}
+    assert vars(loader.progress.counts) == {"inserted": 0, "updated": 1, "deleted": 0}
     assert query(warehouse, "SELECT id, _synced_at FROM pictures ORDER BY id") == [("A", NOON), ("B", after(2))]
 
 

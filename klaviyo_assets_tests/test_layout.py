@@ -24,7 +24,6 @@ TESTED_ELSEWHERE = {
     "load/deletions": "sync",
     "load/integrity": "sync",
     "load/migrations": "load",
-    "load/steps": "load",
     "sandbox/generate": "sandbox",
     "sandbox/generate/shop": "sandbox",
 }

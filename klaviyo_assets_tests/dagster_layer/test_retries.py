@@ -17,7 +17,7 @@ from dagster_duckdb import DuckDBResource
 from klaviyo_assets import KlaviyoAssetsError, KlaviyoFrameIOManager, KlaviyoResource, build_klaviyo_definitions
 from klaviyo_assets.api import klaviyo_errors as api
 from klaviyo_assets.api.rate_limit.daily import DailyLimitReached
-from klaviyo_assets.catalog.catalog_errors import CatalogError, UnknownResourceType
+from klaviyo_assets.catalog.catalog_errors import CatalogError, MissingTrait, UnknownResourceType
 from klaviyo_assets.cli.demo import DemoFailed
 from klaviyo_assets.cli.output import OutputFailed
 from klaviyo_assets.errors import (
@@ -122,6 +122,7 @@ PERMANENT: list[Exception] = [
     InvalidDefinition("x"),
     CatalogError("x"),
     UnknownResourceType("x"),
+    MissingTrait("lists", "host"),
 ]
 
 NOT_IN_A_STEP = {

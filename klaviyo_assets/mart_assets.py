@@ -12,8 +12,7 @@ from klaviyo_assets.config import PARTITIONS_OF, RESOURCE_TYPE, KlaviyoMartConfi
 from klaviyo_assets.current_keys import by_current_key, current_key
 from klaviyo_assets.mart_partition_assets import build_mart_partition_op, partitioned_mart_specs
 from klaviyo_assets.marts.library import FIVETRAN, TABLE_OF_VIEW, Models, read_models, schema_of
-from klaviyo_assets.marts.model import Model
-from klaviyo_assets.marts.results import UNIQUE_KEY
+from klaviyo_assets.marts.model import UNIQUE_KEY, Model
 from klaviyo_assets.op_settings import OpSettings
 from klaviyo_assets.partitions import EventPartitions
 from klaviyo_assets.setting_names import SettingNames

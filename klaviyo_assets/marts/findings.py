@@ -9,8 +9,8 @@ from duckdb import DuckDBPyConnection
 
 from klaviyo_assets._internal.sanitize import one_line
 from klaviyo_assets.marts.library import as_select
-from klaviyo_assets.marts.model import Check, Model
-from klaviyo_assets.marts.results import UNIQUE_KEY, CheckResult
+from klaviyo_assets.marts.model import UNIQUE_KEY, Check, Model
+from klaviyo_assets.marts.results import CheckResult
 from klaviyo_assets.marts.sources import Sources
 from klaviyo_assets.warehouse.sql import count_rows, quoted
 

@@ -8,6 +8,9 @@ from pathlib import Path
 
 from klaviyo_assets.marts.mart_errors import InvalidModel
 
+UNIQUE_KEY = "unique_key"
+"""Name of the check that every model has: no two rows have the same key."""
+
 
 class Scope(StrEnum):
     """The column by which an incremental model is maintained: each of its rows depends on the events of one group only."""

@@ -18,10 +18,6 @@ class Outcome(StrEnum):
     SKIPPED = "skipped"
 
 
-UNIQUE_KEY = "unique_key"
-"""Name of the check that every model has: no two rows have the same key."""
-
-
 @dataclass(frozen=True)
 class CheckResult:
     """The result of a check.

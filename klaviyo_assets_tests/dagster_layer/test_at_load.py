@@ -334,16 +334,18 @@ def test_the_code_location_imports_what_declares_assets_and_nothing_that_runs_th
     # The folders and modules with the work: polars, httpx, pyarrow, tenacity and the rate limiter come with them.
     at_work = {"audit", "audit_op", "cli", "component", "decode", "erasure", "load", "mart_op", "publish_op", "quality", "staging", "sync", "sync_op"}
     assert not ours & at_work, ours & at_work
-    parts = {name for name in found if name.startswith(("klaviyo_assets.api.", "klaviyo_assets.extract.", "klaviyo_assets.state."))}
-    assert parts == {f"klaviyo_assets.{name}" for name in LOADED_IN_PART}
+    prefixes = tuple(f"klaviyo_assets.{folder}." for folder in ("api", "extract", "marts", "state"))
+    parts = {name.removeprefix("klaviyo_assets.") for name in found if name.startswith(prefixes)}
+    assert parts == LOADED_IN_PART
 
 
 LOADED_IN_PART = {
     *(f"api.{name}" for name in ("base_url", "client_settings", "filters")),
     *(f"extract.{name}" for name in ("metric_selection", "sync_options")),
+    *(f"marts.{name}" for name in ("dependencies", "front_matter", "library", "mart_errors", "model")),
     *(f"state.{name}" for name in ("coverage", "days", "periods")),
 }
-"""What the options and the catalog need of three folders that mostly have the work of a sync."""
+"""What the options, the catalog and the assets need of four folders that mostly have the work of a sync or a build."""
 
 
 def test_examples_read_the_key_from_a_variable() -> None:

@@ -36,6 +36,9 @@ class KlaviyoFrameIOManager(dg.ConfigurableIOManager):
     reads when it is evaluated: the columns and rows that the query needs are copied to a temporary Parquet file in the state folder next to the
     database. JSON columns are text. Deleted records are included, with ``_deleted_at`` set.
 
+    An input from the asset ``published`` is read from the published copy, and keeps no sync waiting. One from a resource type is read from the
+    database, in turn with the syncs, also if the account has a copy: in the run of a sync, the copy does not have the new rows yet.
+
     Metadata of ``dg.AssetIn`` chooses a part: ``columns`` (a list of names, or one name), ``where`` (an SQL condition), and ``partition_expr`` (a
     time column, or an SQL expression): in a run of partitions of time, only rows of their time window are read.
 

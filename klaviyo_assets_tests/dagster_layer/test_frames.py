@@ -168,6 +168,27 @@ def test_an_asset_downstream_of_published_reads_its_tables(warehouse: LocalFile,
         _materialize(vague, published.get_asset_spec(dg.AssetKey(["klaviyo", "published"])), warehouse, instance, None)
 
 
+def test_an_account_with_a_copy_gives_its_types_inputs_the_database_and_the_copys_inputs_the_copy(
+    warehouse: LocalFile, instance: dg.DagsterInstance, tmp_path: Path
+) -> None:
+    """In the run of a sync, an asset downstream of it needs the rows that the sync has just loaded: the copy is written later."""
+    klaviyo = KlaviyoResource(api_key=dg.EnvVar("A_KEY"))
+    account = build_klaviyo_definitions(klaviyo, duckdb=warehouse.path, resource_types=["events"], publish=tmp_path / "published.duckdb")
+    Publisher(warehouse, PublishTarget.at(tmp_path / "published.duckdb")).publish()
+    with warehouse.connection() as connection:
+        connection.execute("DELETE FROM klaviyo.events WHERE id <> 'e0'")
+    seen: dict[str, int] = {}
+
+    @dg.asset(ins={"events": dg.AssetIn(["klaviyo", "events"]), "copied": dg.AssetIn(["klaviyo", "published"], metadata={"table": "events"})})
+    def both(events: pl.DataFrame, copied: pl.DataFrame) -> None:
+        seen.update(events=events.height, copied=copied.height)
+
+    defs = dg.Definitions.merge(account, dg.Definitions(assets=[both], resources={"io_manager": dg.mem_io_manager}))
+    defs.resolve_implicit_global_asset_job_def().execute_in_process(instance=instance, asset_selection=[both.key])
+
+    assert seen == {"events": 1, "copied": 100}
+
+
 def test_a_window_is_read_in_utc(warehouse: LocalFile, instance: dg.DagsterInstance) -> None:
     frame = read(warehouse, instance, pl.DataFrame, partition="2026-01-01", partition_expr="datetime")
     assert frame["datetime"].max() - frame["datetime"].min() == timedelta(hours=23)

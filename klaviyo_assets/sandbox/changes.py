@@ -10,6 +10,7 @@ import msgspec
 from klaviyo_assets.catalog import CATALOG, Catalog
 from klaviyo_assets.sandbox import catalog_links
 from klaviyo_assets.sandbox.clock import Clock
+from klaviyo_assets.sandbox.consent_changes import CONSENT_ROLES, follow_consent
 from klaviyo_assets.sandbox.fields import Value
 from klaviyo_assets.sandbox.generate import generate
 from klaviyo_assets.sandbox.generate.attributions import Attributor, named_in
@@ -25,6 +26,7 @@ from klaviyo_assets.sandbox.generate.hosted import (
     remove_of_host,
     settle_host,
 )
+from klaviyo_assets.sandbox.generate.metrics import role_of_metric
 from klaviyo_assets.sandbox.generate.profiles import subscription_values
 from klaviyo_assets.sandbox.instants import render
 from klaviyo_assets.sandbox.options import SandboxOptions
@@ -266,15 +268,30 @@ class Account:
                     collection.put(replace(record, related={**record.related, "tags": kept}))
 
     def _arrived(self, name: str, record: Record, instant: int) -> None:
-        if name != "events" or not self.options.events_move_updated:
+        if name != "events":
             return
         profile = self.store["profiles"].get(str(record.values["profile_id"]))
         moment = record.values["datetime"]
         if profile is None or not isinstance(moment, int):
             return
+        if moment <= instant:
+            self._follow_consent(profile, record, moment, instant)
+        if not self.options.events_move_updated:
+            return
         before = msgspec.json.decode(profile.attributes()["last_event_date"])
         seen = {"last_event_date": render(moment)} if moment <= instant and (before is None or render(moment) > before) else {}
         self.update("profiles", profile.id, seen, instant)
+
+    def _follow_consent(self, profile: Record, event: Record, moment: int, instant: int) -> None:
+        """Change the consent of a profile, and the list that it joins or leaves, as an event says; this moves ``updated``."""
+        metric = self.store["metrics"].get(str(event.values["metric_id"]))
+        role = None if metric is None else role_of_metric(metric)
+        if role is None or role not in CONSENT_ROLES:
+            return
+        before = msgspec.json.decode(profile.extras["subscriptions"])
+        after = follow_consent(self.store, before, role, event, profile.id, moment)
+        if after != before:
+            self.update("profiles", profile.id, {"subscriptions": after}, instant)
 
     def _move_events(self, source: str, destination: str | None) -> None:
         old = b'"data":%b,' % profile_identifier(source)

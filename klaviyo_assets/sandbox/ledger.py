@@ -73,7 +73,9 @@ class Fact:
     attributed: Attributed | None
 
 
-class _Properties(msgspec.Struct):
+class EventProperties(msgspec.Struct):
+    """Properties of events that the sandbox itself reads; of other shops they may have any type."""
+
     message: Any = msgspec.field(name="$message", default=None)
     flow: Any = msgspec.field(name="$flow", default=None)
     variation: Any = msgspec.field(name="$variation", default=None)
@@ -84,6 +86,8 @@ class _Properties(msgspec.Struct):
     codes: Any = msgspec.field(name="Discount Codes", default=None)
     items: Any = msgspec.field(name="Items", default=None)
     form_id: Any = None
+    bounce_type: Any = msgspec.field(name="Bounce Type", default=None)
+    list_name: Any = msgspec.field(name="List", default=None)
 
 
 class _Identifier(msgspec.Struct):
@@ -95,7 +99,7 @@ class _Relationship(msgspec.Struct):
 
 
 class _Typed(msgspec.Struct):
-    event_properties: _Properties
+    event_properties: EventProperties
 
 
 class _TypedEvent(msgspec.Struct):
@@ -136,7 +140,7 @@ def _fact(record: Record, roles: Mapping[str, Role]) -> Fact | None:
     metric_id, at = record.values["metric_id"], record.values["datetime"]
     if not isinstance(metric_id, str) or metric_id not in roles or not isinstance(at, int):
         return None
-    found = _properties(record)
+    found = properties_of(record)
     profile_id = record.values["profile_id"]
     currency = found.currency_code or found.value_currency
     return Fact(
@@ -158,14 +162,15 @@ def _fact(record: Record, roles: Mapping[str, Role]) -> Fact | None:
     )
 
 
-def _properties(record: Record) -> _Properties:
+def properties_of(record: Record) -> EventProperties:
+    """Return the properties of an event that the sandbox itself reads."""
     try:
         return msgspec.json.decode(record.raw, type=_TypedEvent).attributes.event_properties
     except msgspec.ValidationError:
-        return _Properties()  # Properties that are no object, as some tests set them, say nothing.
+        return EventProperties()  # Properties that are no object, as some tests set them, say nothing.
     except msgspec.DecodeError:
         # Half of an escaped emoji: strict parsers reject it, Python's parser does not.
-        return msgspec.convert(json.loads(record.raw)["attributes"]["event_properties"], _Properties)
+        return msgspec.convert(json.loads(record.raw)["attributes"]["event_properties"], EventProperties)
 
 
 def _attributed(record: Record) -> Attributed | None:

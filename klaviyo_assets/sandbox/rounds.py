@@ -3,6 +3,7 @@
 import random
 
 from klaviyo_assets.sandbox.changes import Account
+from klaviyo_assets.sandbox.consent_changes import CONSENT_ROLES
 from klaviyo_assets.sandbox.generate.context import Lifetime
 from klaviyo_assets.sandbox.generate.generic import attribute_to_edit
 from klaviyo_assets.sandbox.generate.hosted import add_hosted
@@ -75,8 +76,9 @@ def _events(account: Account, rng: random.Random, now: int) -> None:
     for number in range(max(12, len(account.store["events"]) // _SHARE)):
         # Most are up to an hour late, some happened just now, a few are in the future.
         offset = rng.randrange(DAY, 300 * DAY) if number % 10 == 9 else 0 if number % 3 == 0 else -rng.randrange(HOUR)
-        moment = (now + offset) // SECOND * SECOND
         subject = events.choose()
+        # Klaviyo makes the events about consent itself, at once.
+        moment = (now + (0 if events.role(subject.metric_id) in CONSENT_ROLES else offset)) // SECOND * SECOND
         event = events.make(subject, moment, number)
         account.add("events", event, now)
         is_attributed = events.role(subject.metric_id) is Role.PLACED_ORDER and moment // SECOND % 3 == 0

@@ -245,6 +245,33 @@ def test_people(answers: Answers) -> None:
     assert {*found} == {method or "unknown" for method, _ in methods}
 
 
+def test_consent(answers: Answers) -> None:
+    """``consent_daily`` has the people of each day's events, and dim_profile the state that these events have led to."""
+    columns = {
+        "subscribed": {"email": ("subscribed_email",), "sms": ("subscribed_sms",)},
+        "unsubscribed": {"email": ("unsubscribed_email", "unsubscribed_email_before"), "sms": ("unsubscribed_sms",)},
+        "spam_complaints": {"email": ("marked_spam",)},
+    }
+    people: dict[tuple[str, str, str], set[str]] = {}
+    for column, channels in columns.items():
+        for channel, roles in channels.items():
+            for event in (one for role in roles for one in answers.events(role)):
+                who = event["relationships"]["profile"].get("data", {}).get("id") or event["id"]
+                people.setdefault((str(answers.day(event["attributes"]["datetime"]).date()), channel, column), set()).add(who)
+    found = {
+        (str(day), channel, column): count
+        for day, channel, *counts in select(answers.warehouse, f"SELECT day, channel, {', '.join(columns)} FROM consent_daily")
+        for column, count in zip(columns, counts, strict=True)
+        if count
+    }
+    assert found == {key: len(who) for key, who in people.items()}
+    assert {column for _, _, column in found} >= {"subscribed", "unsubscribed"}
+
+    left = {who for (_, channel, column), ids in people.items() if (channel, column) == ("email", "unsubscribed") for who in ids}
+    stored = select(answers.warehouse, "SELECT profile_id FROM dim_profile WHERE email_consent = 'UNSUBSCRIBED'")
+    assert {id for (id,) in stored} == left & {one["id"] for one in answers.records("profiles")}
+
+
 def test_a_message_without_its_events_is_named(answers: Answers, tmp_path: Path) -> None:
     """The check ``equals_klaviyo`` passes on the sandbox's account (the fixture checks that), and fails if events are withheld."""
     message = max(answers.messages("campaign"), key=lambda one: one["delivered"])["message_id"]

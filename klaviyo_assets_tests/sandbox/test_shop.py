@@ -1,6 +1,7 @@
 """The account hangs together like that of a real shop: what its events refer to exists, and its rates are those of shops."""
 
 import json
+import random
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from typing import Any
@@ -13,7 +14,7 @@ from klaviyo_assets.sandbox.generate import stream
 from klaviyo_assets.sandbox.generate.context import GenerationContext
 from klaviyo_assets.sandbox.generate.metric_names import Role
 from klaviyo_assets.sandbox.generate.metrics import role_of_metric
-from klaviyo_assets.sandbox.instants import DAY, parse, to_micros
+from klaviyo_assets.sandbox.instants import DAY, SECOND, parse, render, to_micros
 from klaviyo_assets.sandbox.options import SandboxOptions
 from klaviyo_assets.sandbox.records import Record
 from klaviyo_assets.sandbox.scripted import apply_change
@@ -35,7 +36,11 @@ def shop() -> State:
 
 @pytest.fixture(scope="module")
 def events(shop: State) -> list[Event]:
-    """Every event, in the order of the times, with its role, time, properties and attribution."""
+    return events_of(shop)
+
+
+def events_of(shop: State) -> list[Event]:
+    """Return every event, in the order of the times, with its role, time, properties and attribution."""
     roles = {metric.id: role_of_metric(metric) for metric in shop.account.store["metrics"]}
     found: list[Event] = []
     for record in shop.account.store["events"].walk("datetime", descending=False):
@@ -46,7 +51,7 @@ def events(shop: State) -> list[Event]:
                 "id": record.id,
                 "at": record.values["datetime"],
                 "profile": record.values["profile_id"],
-                "role": roles[metric_id] if isinstance(metric_id, str) else None,
+                "role": roles.get(metric_id) if isinstance(metric_id, str) else None,
                 "properties": json.loads(record.raw)["attributes"]["event_properties"],
                 "attribution": {name: one["data"]["id"] for name, one in resources[0].items()} if resources else None,
             }
@@ -208,22 +213,101 @@ def test_reviews_are_written_by_customers_who_had_bought_the_product(shop: State
     assert (before, check(later)) == (50, 3)
 
 
+def consent_of(shop: State, profile_id: str | None) -> dict[str, Any]:
+    """Return what a profile says about its consent; nothing for one that has been deleted."""
+    profile = shop.account.store["profiles"].get(profile_id or "")
+    if profile is None:
+        return {"email": None, "sms": (None, False), "suppression": [], "left": {}}
+    subscriptions = json.loads(profile.extras["subscriptions"])
+    email, sms = subscriptions["email"]["marketing"], subscriptions["sms"]["marketing"]
+    return {
+        "email": (email["consent"], email["consent_timestamp"] and parse(email["consent_timestamp"]), email["can_receive_email_marketing"]),
+        "sms": (sms["consent"], sms["can_receive_sms_marketing"]),
+        "suppression": [{**one, "timestamp": parse(one["timestamp"])} for one in email["suppression"]],
+        "left": {one["list_id"]: parse(one["timestamp"]) for one in email["list_suppressions"] if one["reason"] == "UNSUBSCRIBE"},
+    }
+
+
+def suppressed(before: list[dict[str, Any]], reason: str, at: int) -> list[dict[str, Any]]:
+    return [{"reason": reason, "timestamp": at}, *(one for one in before if one["reason"] != reason)]
+
+
+def consent_by_events(shop: State, events: list[Event], profile_id: str) -> dict[str, Any]:
+    """Return what the events of a profile say about its consent, in the order of their times."""
+    names = {value(record, "name"): record.id for record in shop.account.store["lists"]}
+    email, since, sms, suppression, left = "NEVER_SUBSCRIBED", None, "NEVER_SUBSCRIBED", list[dict[str, Any]](), dict[str, int]()
+    for event in (one for one in events if one["profile"] == profile_id):
+        match event["role"]:
+            case Role.SUBSCRIBED_EMAIL:
+                email, since = "SUBSCRIBED", event["at"]
+                suppression = [one for one in suppression if one["reason"] == "HARD_BOUNCE"]
+            case Role.UNSUBSCRIBED_EMAIL | Role.UNSUBSCRIBED_EMAIL_BEFORE:
+                email, suppression = "UNSUBSCRIBED", suppressed(suppression, "UNSUBSCRIBE", event["at"])
+            case Role.MARKED_SPAM:
+                suppression = suppressed(suppression, "SPAM_COMPLAINT", event["at"])
+            case Role.BOUNCED_EMAIL if event["properties"]["Bounce Type"] == "Hard":
+                suppression = suppressed(suppression, "HARD_BOUNCE", event["at"])
+            case Role.SUBSCRIBED_SMS | Role.UNSUBSCRIBED_SMS:
+                sms = "SUBSCRIBED" if event["role"] is Role.SUBSCRIBED_SMS else "UNSUBSCRIBED"
+            case Role.SUBSCRIBED_LIST:
+                left.pop(names[event["properties"]["List"]], None)
+            case Role.UNSUBSCRIBED_LIST:
+                left[names[event["properties"]["List"]]] = event["at"]
+    can_receive = email == "SUBSCRIBED" and not suppression
+    return {"email": (email, since, can_receive), "sms": (sms, sms == "SUBSCRIBED"), "suppression": suppression, "left": left}
+
+
+CONSENTS = (
+    *(Role.SUBSCRIBED_EMAIL, Role.UNSUBSCRIBED_EMAIL, Role.UNSUBSCRIBED_EMAIL_BEFORE, Role.MARKED_SPAM, Role.BOUNCED_EMAIL),
+    *(Role.SUBSCRIBED_SMS, Role.UNSUBSCRIBED_SMS, Role.SUBSCRIBED_LIST, Role.UNSUBSCRIBED_LIST),
+)
+
+
+def test_consent_follows_events_that_arrive_later(shop: State) -> None:
+    state = begin(shop.options)
+    metrics = {role_of_metric(metric): metric.id for metric in state.account.store["metrics"]}
+    people = [record.id for record in state.account.store["profiles"] if record.id in {one["profile"] for one in events_of(state)}][:12]
+    rng, hour = random.Random(1), 3600 * SECOND
+    for number in range(240):
+        now = state.account.settle()
+        # Some arrive late, after events that happened later.
+        moment = now - rng.randrange(1, 40_000) * SECOND if number % 4 == 0 else now
+        change = {
+            "kind": "event",
+            "profile_id": rng.choice(people),
+            "metric_id": metrics[rng.choice(CONSENTS)],
+            "seed": number,
+            "datetime": render(moment),
+        }
+        apply_change(state.account, change, now)
+        state.clock.advance(hour)
+    events, store = events_of(state), state.account.store
+    assert {id: consent_of(state, id) for id in people} == {id: consent_by_events(state, events, id) for id in people}
+    assert {consent_of(state, id)["email"][0] for id in people} == {"SUBSCRIBED", "UNSUBSCRIBED"}
+    assert all(parse(value(store["profiles"].get(id), "updated")) > to_micros(BASE) for id in people)
+
+
+def test_a_round_changes_consent_when_it_happens(shop: State) -> None:
+    state = begin(shop.options)
+    before, now = {event["id"] for event in events_of(state)}, state.account.settle()
+    apply_change(state.account, {"kind": "round", "seed": 2}, now)
+    new = [event for event in of(events_of(state), *CONSENTS) if event["id"] not in before]
+    assert len(new) > 5
+    assert {event["at"] for event in new} == {now // SECOND * SECOND}
+
+
 def test_subscriptions_and_members_agree_with_the_events(shop: State, events: list[Event]) -> None:
     store = shop.account.store
     active = {event["profile"] for event in events}
-    marketing = {record.id: json.loads(record.extras["subscriptions"])["email"]["marketing"] for record in store["profiles"] if record.id in active}
-    subscribed = {event["profile"]: event["at"] for event in of(events, Role.SUBSCRIBED_EMAIL)}
-    left = {event["profile"] for event in of(events, Role.UNSUBSCRIBED_EMAIL, Role.UNSUBSCRIBED_EMAIL_BEFORE)}
-    complained = {event["profile"] for event in of(events, Role.MARKED_SPAM)}
-    bounced = {event["profile"] for event in of(events, Role.BOUNCED_EMAIL) if event["properties"]["Bounce Type"] == "Hard"}
-    for profile, consent in marketing.items():
-        assert (consent["consent_timestamp"] is not None) == (profile in subscribed)
-        if profile in subscribed:
-            assert parse(consent["consent_timestamp"]) == subscribed[profile]
-        assert bool(consent["suppression"]) == (profile in left | complained | bounced)
-        assert consent["can_receive_email_marketing"] == (profile in subscribed and not consent["suppression"])
-    assert len(subscribed) > 200
-    assert left
+    assert Counter(one["reason"] for id in active for one in consent_of(shop, id)["suppression"]).keys() == {"UNSUBSCRIBE", "HARD_BOUNCE"}
+    assert sum(consent_of(shop, id)["sms"][0] == "UNSUBSCRIBED" for id in active) > 0
+    assert sum(bool(consent_of(shop, id)["left"]) for id in active) > 3
+    assert {id: consent_of(shop, id) for id in active if id} == {id: consent_by_events(shop, events, id) for id in active if id}
+    for record in store["profiles"]:
+        marketing = json.loads(record.extras["subscriptions"])["email"]["marketing"]
+        if record.id not in active:
+            assert {one["reason"] for one in marketing["suppression"]} <= {"INVALID_EMAIL", "USER_SUPPRESSED"}, "these leave no event"
+            assert {one["reason"] for one in marketing["list_suppressions"]} <= {"USER_SUPPRESSED"}
 
     names = {value(record, "name"): record.id for record in store["lists"]}
     assert len(names) == len(store["lists"])

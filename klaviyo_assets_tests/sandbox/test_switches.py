@@ -9,6 +9,8 @@ import pytest
 from klaviyo_assets.sandbox import ALL_SCOPES_KEY, Keys, key_lacking
 from klaviyo_assets.sandbox.access import authenticate
 from klaviyo_assets.sandbox.errors import ApiError
+from klaviyo_assets.sandbox.generate.metric_names import Role
+from klaviyo_assets.sandbox.generate.metrics import role_of_metric
 from klaviyo_assets.sandbox.instants import SECOND, render
 from klaviyo_assets.sandbox.scripted import apply_change
 from klaviyo_assets.sandbox.state import State, begin
@@ -105,7 +107,8 @@ def test_events_move_updated(on):
     state = with_switch(events_move_updated=on)
     now = state.account.settle()
     profile = next(iter(state.account.store["profiles"]))
-    apply_change(state.account, {"kind": "event", "profile_id": profile.id}, now)
+    order = next(metric.id for metric in state.account.store["metrics"] if role_of_metric(metric) is Role.PLACED_ORDER)
+    apply_change(state.account, {"kind": "event", "profile_id": profile.id, "metric_id": order}, now)
     updated = state.account.store["profiles"].get(profile.id)
     assert updated.values["updated"] == (now - now % SECOND if on else profile.values["updated"])
     assert (updated.attributes()["last_event_date"] != profile.attributes()["last_event_date"]) == on

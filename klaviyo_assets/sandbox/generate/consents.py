@@ -17,6 +17,8 @@ def consents(subscriptions: dict[str, Any], customer: Customer) -> dict[str, Any
     marketing = {**email["marketing"], **_consent(customer, "email", "can_receive_email_marketing")}
     lost = customer.lost.get("email")
     marketing["suppression"] = [] if lost is None else [{"reason": lost.reason, "timestamp": render(lost.at)}]
+    left = sorted(customer.left.items(), key=lambda one: one[1])
+    marketing["list_suppressions"] = [{"list_id": id, "reason": "UNSUBSCRIBE", "timestamp": render(at)} for id, at in left]
     marketing |= {"method_detail": customer.form[0], "double_optin": False}
     texts = {**sms["marketing"], **_consent(customer, "sms", "can_receive_sms_marketing")}
     return {**subscriptions, "email": {**email, "marketing": marketing}, "sms": {**sms, "marketing": texts}}

@@ -22,6 +22,8 @@ _ODD_PROPERTIES = (
     b'{"emoji":"\\ud83d\\ude00 \xf0\x9f\x8f\xb3","rtl":"\xd7\xa9\xd7\x9c\xd7\x95\xd7\x9d","":0}',
 )
 _REASONS = ("HARD_BOUNCE", "INVALID_EMAIL", "SPAM_COMPLAINT", "UNSUBSCRIBE", "USER_SUPPRESSED")
+_WITHOUT_EVENT = ("INVALID_EMAIL", "USER_SUPPRESSED")
+"""Reasons of suppressions that leave no event."""
 
 
 _NO_TRACKING: dict[str, Any] = {
@@ -74,7 +76,7 @@ def make_profile(
         "location": _location(rng),
         "properties": _properties(rng, "import" if customer is None else customer.method.lower()),
     }
-    subscriptions = _subscriptions(rng, lifetime, attributes["email"] is not None, list_ids)
+    subscriptions = _subscriptions(rng, lifetime, attributes["email"] is not None, list_ids, has_events=context.options.events > 0)
     if customer is not None and customer.last_event is not None:
         subscriptions = consents(subscriptions, customer)
     return build(
@@ -128,11 +130,13 @@ def _properties(rng: random.Random, source: str) -> msgspec.Raw | dict[str, Any]
     return {"tier": rng.choice(("gold", "silber", "bronze")), "points": rng.randrange(10_000), "$source": source, "birthday": "1990-02-28"}
 
 
-def _subscriptions(rng: random.Random, lifetime: Lifetime, has_email: bool, list_ids: tuple[str, ...]) -> dict[str, Any]:
+def _subscriptions(rng: random.Random, lifetime: Lifetime, has_email: bool, list_ids: tuple[str, ...], *, has_events: bool) -> dict[str, Any]:
+    """Return the subscriptions of a contact without events: in an account with events, an import has brought them."""
     at = render(lifetime.created)
     consents = has_email and rng.random() < 0.7
     suppressed = rng.random() < 0.06
     list_suppressed = bool(list_ids) and rng.random() < 0.03
+    list_reason = "USER_SUPPRESSED" if has_events else "UNSUBSCRIBE"
     when = render(lifetime.created + (lifetime.updated - lifetime.created) // 2)
     return {
         "email": {
@@ -141,12 +145,12 @@ def _subscriptions(rng: random.Random, lifetime: Lifetime, has_email: bool, list
                 "consent": "SUBSCRIBED" if consents else "NEVER_SUBSCRIBED",
                 "consent_timestamp": at if consents else None,
                 "last_updated": at if consents else None,
-                "method": "FORM" if consents else None,
+                "method": ("IMPORT" if has_events else "FORM") if consents else None,
                 "method_detail": "",
                 "custom_method_detail": None,
-                "double_optin": consents,
-                "suppression": [{"reason": rng.choice(_REASONS), "timestamp": when}] if suppressed else [],
-                "list_suppressions": [{"list_id": rng.choice(list_ids), "reason": "UNSUBSCRIBE", "timestamp": when}] if list_suppressed else [],
+                "double_optin": consents and not has_events,
+                "suppression": [{"reason": rng.choice(_WITHOUT_EVENT if has_events else _REASONS), "timestamp": when}] if suppressed else [],
+                "list_suppressions": [{"list_id": rng.choice(list_ids), "reason": list_reason, "timestamp": when}] if list_suppressed else [],
             },
             "open_tracking": dict(_NO_TRACKING),
             "click_tracking": dict(_NO_TRACKING),

@@ -51,6 +51,7 @@ class Customer:
         sms: Whether there is consent to text messages.
         push: Whether the shop's app is installed.
         joined: When each list and segment was joined; without those that were left.
+        left: When each list was left.
         subscribed: When each channel was subscribed to.
         lost: Channels that can no longer be used.
         last_event: Time of the latest event.
@@ -72,6 +73,7 @@ class Customer:
     sms: bool
     push: bool
     joined: dict[str, int] = field(default_factory=dict)
+    left: dict[str, int] = field(default_factory=dict)
     subscribed: dict[str, int] = field(default_factory=dict)
     lost: dict[str, Loss] = field(default_factory=dict)
     last_event: int | None = None

@@ -135,7 +135,8 @@ class Journey:
         self._add(Role.SUBSCRIBED_LIST, at, text)
         customer.joined[list_id] = at
         if may_leave and Role.UNSUBSCRIBED_LIST in self._ids and self._rng.random() < 0.2:
-            self._add(Role.UNSUBSCRIBED_LIST, self._later(at), text)
+            customer.left[list_id] = self._later(at)
+            self._add(Role.UNSUBSCRIBED_LIST, customer.left[list_id], text)
             del customer.joined[list_id]
 
     def _mailings(self, customer: Customer, most: int) -> list[tuple[int, Message, str | None]]:

@@ -1,7 +1,7 @@
 """Incremental packaged models, updated after changes, equal the same models computed from all rows."""
 
 import random
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -69,6 +69,51 @@ def test_updated_equals_computed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     done = _build(account, models)
 
     assert {*done.values()} == {Outcome.UPDATED}
+    _assert_equal_to_a_rebuild(account, models, done)
+
+
+def _of(*people: str, **changes: Any) -> list[dict[str, Any]]:
+    """Return the events of people with changes."""
+    return [{**row, **changes} for row in EVENTS if row["profile_id"] in people]
+
+
+_LATE = [{**row, "id": f"late-{row['id']}", "datetime": f"{NOW - timedelta(days=40):%F %T}"} for row in EVENTS if row["profile_id"] == "P5"]
+
+KINDS: dict[str, Callable[[StoredAccount], object]] = {
+    "late": lambda account: account.sync({"events": [*_LATE, event("late-consent", "subscribed", "P5", "2026-02-10 12:00:00")]}),
+    "merged": lambda account: account.sync({"events": _of("P5", profile_id="P3")}),
+    "deleted": lambda account: account.sync({"events": _of("P1", "P5", _deleted_at=NOW)}),
+    "erased": lambda account: account.execute("DELETE FROM events WHERE profile_id IN ('P1', 'P5')"),
+    "field_rule": lambda account: _apply_a_rule(account),
+}
+"""What happens to the shop, each to rows that the models count."""
+
+UNTOUCHED = {
+    "merged": {"consent_daily", "deliverability_daily", "message_activity_daily"},
+    "field_rule": {"consent_daily"},
+}
+"""Models with the same rows afterwards."""
+
+
+def _apply_a_rule(account: StoredAccount) -> None:
+    """Do what a sync does with a new field rule that drops the properties of the events, and what was computed from them."""
+    account.execute("CREATE TABLE IF NOT EXISTS _field_rules (resource_type VARCHAR, field VARCHAR, action VARCHAR, salt_fingerprint VARCHAR)")
+    account.execute("INSERT INTO _field_rules VALUES ('events', 'event_properties', 'drop', NULL)")
+    account.execute("UPDATE events SET event_properties = NULL, message_id = NULL, inbox_provider = NULL, currency = NULL, value = NULL")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_each_kind_of_change_reaches_the_models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    monkeypatch.setattr(model_build, "_LARGE_SHARE", 2)  # all of this shop changes
+    account, models = _shop(tmp_path)
+    before = {name: account.rows(name) for name in _build(account, models)}
+
+    KINDS[kind](account)
+    account.now += timedelta(minutes=1)
+    done = _build(account, models)
+
+    assert {*done.values()} == {Outcome.REBUILT if kind == "field_rule" else Outcome.UPDATED}
+    assert {name for name, rows in before.items() if rows == account.rows(name)} == UNTOUCHED.get(kind, set())
     _assert_equal_to_a_rebuild(account, models, done)
 
 

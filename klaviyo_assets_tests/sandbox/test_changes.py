@@ -144,6 +144,17 @@ def test_a_round_makes_every_kind_of_change():
     assert any(record.id not in reviews for record in after["reviews"])
 
 
+def test_rounds_of_one_seed_give_each_action_to_one_flow_only():
+    state = begin(SMALL)
+    for _ in range(6):
+        change(state, kind="round", seed=0)
+
+    store = state.account.store
+    named = [(action, flow.id) for flow in store["flows"] for action in flow.related["flow-actions"]]
+    assert len(dict(named)) == len(named)
+    assert dict(named) == {action.id: action.values["host_id"] for action in store["flow_actions"]}
+
+
 def test_rounds_work_on_an_empty_account():
     empty = replace(SMALL, events=0, profiles=0, campaigns=0, flows=0, lists=0, segments=0, metrics=0, reviews=0, others=0)
     state = begin(empty)

@@ -62,6 +62,7 @@ class GenerationContext:
         products: What the shop sells.
         sales: Some of what it has sold, for reviews: once the profiles exist, only to customers with an e-mail address.
         reviewers: These customers by the id of the profile.
+        action_ids: Ids of all actions of flows, also of deleted ones.
     """
 
     options: SandboxOptions
@@ -74,6 +75,7 @@ class GenerationContext:
     products: tuple[Product, ...] = ()
     sales: list[Sale] = field(default_factory=list)
     reviewers: dict[str, Reviewer] = field(default_factory=dict)
+    action_ids: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         """Start the ids."""
@@ -88,6 +90,13 @@ class GenerationContext:
     def rng(self, purpose: str) -> Random:
         """Return the stream of random numbers for a purpose: it depends only on the seed, not on other counts."""
         return Random(f"{self.options.seed}/{purpose}")  # noqa: S311 - made-up data
+
+    def action_id(self, rng: Random) -> str:
+        """Return a new id for an action of a flow: eight digits. The stream may give the same number again: rounds of changes may have one seed."""
+        while (id := str(80_000_000 + rng.getrandbits(24))) in self.action_ids:
+            pass
+        self.action_ids.add(id)
+        return id
 
     def triggered_flows(self, rng: Random) -> tuple[str, ...]:
         """Return the flows that a new list, segment or metric triggers: none, or one."""

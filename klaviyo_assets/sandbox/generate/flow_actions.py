@@ -26,11 +26,6 @@ def make_action(context: GenerationContext, rng: random.Random, flow: Record, id
     return build(FLOW_ACTIONS, id, attributes, linked=linked, values={"host_id": flow.id})
 
 
-def action_id(rng: random.Random) -> str:
-    """Return an id for an action: digits."""
-    return str(80_000_000 + rng.getrandbits(24))
-
-
 def _data(context: GenerationContext, rng: random.Random, kind: str) -> dict[str, Any]:
     match kind:
         case "time-delay":

@@ -30,5 +30,5 @@ def make_flow(context: GenerationContext, rng: random.Random, created: int, upda
         "updated": render_whole(updated),
         "trigger_type": _TRIGGERS.get(word, "Metric"),
     }
-    actions = tuple(str(80_000_000 + rng.getrandbits(24)) for _ in range(rng.randrange(1, 5)))
-    return build(FLOWS, context.ids.short(), attributes, related={"flow-actions": tuple(dict.fromkeys(actions)), "tags": context.some_tags(rng)})
+    actions = tuple(context.action_id(rng) for _ in range(rng.randrange(1, 5)))
+    return build(FLOWS, context.ids.short(), attributes, related={"flow-actions": actions, "tags": context.some_tags(rng)})

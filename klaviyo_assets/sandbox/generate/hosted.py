@@ -14,7 +14,7 @@ import msgspec
 from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.sandbox.generate.campaign_messages import make_campaign_message
 from klaviyo_assets.sandbox.generate.context import GenerationContext, Lifetime
-from klaviyo_assets.sandbox.generate.flow_actions import action_id, make_action
+from klaviyo_assets.sandbox.generate.flow_actions import make_action
 from klaviyo_assets.sandbox.generate.generic import make_any
 from klaviyo_assets.sandbox.records import Record, build, changed, relinked, with_id
 from klaviyo_assets.sandbox.store import Store
@@ -61,7 +61,7 @@ def add_hosted(context: GenerationContext, store: Store, entry: ResourceType, rn
         raise ValueError(f"{entry.name} need a record of {entry.host.entry.name}")
     host = store[entry.host.entry.name].get(rng.choice(hosts))
     assert host is not None
-    id = action_id(rng) if entry.name == "flow_actions" else context.hosted_ids.ulid()
+    id = context.action_id(rng) if entry.name == "flow_actions" else context.hosted_ids.ulid()
     store[entry.name].put(_make(context, store, entry, host, id, rng, Lifetime(now, now)))
     ids = [*host.related[entry.host.relationship]]
     ids.insert(rng.randrange(len(ids) + 1), id)

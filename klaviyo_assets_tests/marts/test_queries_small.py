@@ -32,7 +32,7 @@ def test_every_query_runs(rows: Rows) -> None:
 
 @pytest.mark.long
 def test_the_variations_of_a_message_have_their_own_orders(rows: Rows) -> None:
-    """The order names the message alone: it belongs to the variation that the person got."""
+    """The order does not name the variation: its click and the send before it do."""
     found = rows(f"SELECT month, variation_id, delivered, conversions, conversion_value FROM ({QUESTIONS['2'].rstrip().rstrip(';')}) ORDER BY ALL")
 
     assert found == [

@@ -159,10 +159,10 @@ def _resources(record: bytes, name: str, contents: list[Any]) -> list[dict[str, 
     return [identifier | {"relationships": one} for identifier, one in zip(identifiers, contents, strict=True)]
 
 
-def table(warehouse: LocalFile, name: str, *, key: Sequence[str] = (), deleted: bool = False) -> pl.DataFrame:
+def table(warehouse: LocalFile, name: str, *, key: Sequence[str] = (), deleted: bool = False, schema: str = "klaviyo") -> pl.DataFrame:
     """Return a table without our own columns, sorted by its key; only the deleted rows, or only the others."""
     with warehouse.connection() as connection:
-        where, rows = "IS NOT NULL" if deleted else "IS NULL", warehouse.qualified("klaviyo", name)
+        where, rows = "IS NOT NULL" if deleted else "IS NULL", warehouse.qualified(schema, name)
         frame: pl.DataFrame = connection.sql(f"SELECT * EXCLUDE (_deleted_at, {SYNCED_AT}) FROM {rows} WHERE _deleted_at {where}").pl()
     return frame.sort(key or (CATALOG[name].primary_key if name in CATALOG else "id"))
 

@@ -5,14 +5,18 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import dagster as dg
 import duckdb
 import pytest
 import yaml
+from polars.testing import assert_frame_equal
 
+from klaviyo_assets import CATALOG
 from klaviyo_assets.sandbox.process import SandboxProcess
+from klaviyo_assets_tests.accounts import local_file, table, truth
 from klaviyo_assets_tests.dagster_layer.launchpad import LOCATION, launchpad_of_file
 from klaviyo_assets_tests.dagster_layer.projects import KEY, document, loaded, project, specs, text
 from klaviyo_assets_tests.dagster_layer.test_launchpad import launch, stored_text
@@ -91,6 +95,49 @@ def test_two_accounts_of_one_file_sync_at_once(
         assert launch(defs, defs.resolve_job_def("eu_sync"), instance).success
         with pytest.raises(dg.DagsterInvalidConfigError, match="KEY_US"):
             launch(defs, defs.resolve_job_def("us_sync"), instance)
+
+
+TINY = {
+    "events": 100,
+    "profiles": 40,
+    "campaigns": 6,
+    "flows": 3,
+    "lists": 3,
+    "segments": 3,
+    "metrics": 6,
+    "reviews": 9,
+    "others": 3,
+    "history_days": 10,
+}
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("unpaced")
+def test_one_run_materializes_all_types_of_two_accounts_into_one_file(
+    new_account: NewAccount, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = datetime.now(UTC)
+    accounts = {name: new_account(seed=seed, base=now - timedelta(minutes=61), clock=now, **TINY) for seed, name in enumerate(("eu", "us"), start=1)}
+    documents = []
+    for name, sandbox in accounts.items():
+        monkeypatch.setenv(f"KEY_{name.upper()}", sandbox.keys.all_scopes)
+        key = f"{{{{ env.KEY_{name.upper()} }}}}"
+        documents.append(document(name, api_key=key, base_url=sandbox.base_url, database=str(tmp_path / "shop.duckdb"), rate_limit_share=1.0))
+
+    with loaded(text(*documents)) as defs, dg.DagsterInstance.ephemeral() as instance:
+        keys = [*defs.resolve_asset_graph().get_all_asset_keys()]
+        result = defs.resolve_implicit_global_asset_job_def().execute_in_process(instance=instance, asset_selection=keys, raise_on_error=False)
+
+    assert result.success
+    materialized = {tuple(event.asset_key.path) for event in result.get_asset_materialization_events() if event.asset_key}
+    assert materialized == {(name, type_) for name in accounts for type_ in CATALOG.default_names}
+    warehouse = local_file(tmp_path, "shop.duckdb")
+    for name, sandbox in accounts.items():
+        for type_, entry in CATALOG.select(CATALOG.default_names).items():
+            volatile = [column.name for column in entry.columns if column.volatile]
+            assert_frame_equal(table(warehouse, type_, schema=name).drop(volatile), truth(sandbox, type_).drop(volatile))
+    ids = {name: {*table(warehouse, "profiles", schema=name)["id"]} for name in accounts}
+    assert ids["eu"].isdisjoint(ids["us"])
 
 
 _DISCOVERY = """

@@ -118,7 +118,7 @@ revenue AS (
     -- Of a custom metric that is not synced, nothing is known.
     SELECT
         custom_metrics.id IS NULL
-        OR len([filters FOR filters IN custom_metrics.definition_metric_groups->>'$[*].metric_filters' IF filters <> '[]']) > 0 AS has_conditions
+        OR len([filters FOR filters IN (custom_metrics.definition_metric_groups->>'$[*].metric_filters') IF filters <> '[]']) > 0 AS has_conditions
     FROM mapped_metrics LEFT JOIN custom_metrics ON custom_metrics.id = mapped_metrics.custom_metric_id AND custom_metrics._deleted_at IS NULL
     WHERE mapped_metrics.id = 'revenue' AND mapped_metrics._deleted_at IS NULL AND mapped_metrics.custom_metric_id IS NOT NULL
 ),

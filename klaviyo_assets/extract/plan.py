@@ -1,12 +1,17 @@
 """Plans which slices a sync reads, from the resource type, the coverage so far and the options. Pure."""
 
+from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from klaviyo_assets.catalog.catalog_errors import CatalogError
+from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.extract.metric_selection import is_divided
-from klaviyo_assets.extract.slices import AnySlice, Slice
+from klaviyo_assets.extract.slices import AnySlice, Slice, WindowKey
 from klaviyo_assets.extract.strategies.strategy import PlanContext, Strategy
 from klaviyo_assets.extract.sync_options import SyncMode
+from klaviyo_assets.state.coverage import CoverageRow
 
 
 @dataclass(frozen=True)
@@ -32,6 +37,7 @@ def plan(strategy: Strategy, context: PlanContext, oldest: datetime | None) -> P
 
     Raises:
         InvalidRange: If the requested range cannot be read.
+        CatalogError: If a strategy from outside of the package plans something that is not a slice.
     """
     plans = [_plan(strategy, part, oldest) for part in parts_by_metric(context)]
     if len(plans) == 1:
@@ -56,6 +62,23 @@ def parts_by_metric(context: PlanContext) -> list[PlanContext]:
 
 def _plan(strategy: Strategy, context: PlanContext, oldest: datetime | None) -> Plan:
     slices = tuple(strategy.plan(context, oldest))
-    trusted = {*context.trusted}  # a child type has a row per parent
-    ignored = [] if context.options.mode in (SyncMode.full, SyncMode.range) else [row for row in context.covered if row not in trusted]
-    return Plan(slices, stale=any(slice_.overlaps(row) for slice_ in slices for row in ignored))
+    for slice_ in slices:
+        _check(slice_, context.entry)
+    return Plan(slices, stale=context.options.mode not in (SyncMode.full, SyncMode.range) and _is_stale(slices, context))
+
+
+def _check(slice_: object, entry: ResourceType) -> None:
+    if not isinstance(slice_, AnySlice):
+        raise CatalogError(
+            f"The strategy of {entry.name} plans a {type(slice_).__name__}, which is not a kind of slice that can be read.",
+            "Return objects of SubsetSlice, Slice, ParentSlice or ReportSlice of klaviyo_assets.extract.strategies.",
+        )
+
+
+def _is_stale(slices: Sequence[AnySlice], context: PlanContext) -> bool:
+    """Return whether a slice reads again what coverage that is no longer trusted covers."""
+    trusted, ignored = {*context.trusted}, defaultdict[WindowKey, list[CoverageRow]](list)  # a child type has a row per parent
+    for row in context.covered:
+        if row not in trusted:
+            ignored[row.subset, row.field, row.parent].append(row)
+    return any(slice_.overlaps(row) for slice_ in slices if slice_.window_key is not None for row in ignored.get(slice_.window_key, ()))

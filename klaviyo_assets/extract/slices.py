@@ -11,6 +11,9 @@ from klaviyo_assets.extract.chain_position import Position
 from klaviyo_assets.state.child_parts import ChildPart
 from klaviyo_assets.state.coverage import BEGINNING, CoverageRow
 
+WindowKey = tuple[str, str, str]
+"""Subset, field and parent of a row of the coverage; the parent is empty if there is none."""
+
 
 class SliceBase:
     """What a slice answers if it is not of the kind that the question is about; each kind overrides what it can tell."""
@@ -53,8 +56,13 @@ class SliceBase:
         """Return a slice for each parent, if it reads the children of several; else nothing."""
         return ()
 
+    @property
+    def window_key(self) -> WindowKey | None:
+        """What identifies the coverage of its window; None if it does not read a window."""
+        return None
+
     def overlaps(self, row: CoverageRow) -> bool:
-        """Return whether it reads again what a row of the coverage covers."""
+        """Return whether its window and a row of the coverage with its :attr:`window_key` have a part in common."""
         return False
 
 
@@ -231,9 +239,14 @@ class Slice(SliceBase):
         """Where the covered window ends; None for the newest slice, which has no end."""
         return self.covers_to if self.end is not None else None
 
+    @property
+    def window_key(self) -> WindowKey:
+        """What identifies the coverage of its window."""
+        return self.subset.name, self.field, self.parent_id or ""
+
     def overlaps(self, row: CoverageRow) -> bool:
-        """Return whether a row of the same subset, field and parent covers a part of its window."""
-        return _same_read(self.subset, self.field, self.parent_id, row) and self.start < row.end and row.start < self.covers_to
+        """Return whether its window and a row of the coverage with its :attr:`window_key` have a part in common."""
+        return self.start < row.end and row.start < self.covers_to
 
     def cut_at(self, border: datetime) -> tuple["Slice", "Slice"]:
         """Return the slices before a border and from it on; together they read and cover exactly what this one does."""
@@ -275,9 +288,14 @@ class ReportSlice(SliceBase):
         prefix = "" if self.subset.name == Subset().name else f"{self.subset.name} "
         return f"{prefix}{self.first} to {self.last}{f', {len(self.ids)} ids' if self.ids else ''}"
 
+    @property
+    def window_key(self) -> WindowKey:
+        """What identifies the coverage of its window."""
+        return self.subset.name, self.field, ""
+
     def overlaps(self, row: CoverageRow) -> bool:
-        """Return whether a row of the same subset and field covers a part of its window."""
-        return _same_read(self.subset, self.field, None, row) and self.start < row.end and row.start < self.covers_to
+        """Return whether its window and a row of the coverage with its :attr:`window_key` have a part in common."""
+        return self.start < row.end and row.start < self.covers_to
 
     @property
     def parent_id(self) -> None:
@@ -286,10 +304,6 @@ class ReportSlice(SliceBase):
     @property
     def whole_parent(self) -> None:
         """None: its rows have no parent."""
-
-
-def _same_read(subset: Subset, field: str, parent_id: str | None, row: CoverageRow) -> bool:
-    return (subset.name, field, parent_id or "") == (row.subset, row.field, row.parent)
 
 
 AnySlice = Slice | SubsetSlice | ParentSlice | ParentGroupSlice | ReportSlice

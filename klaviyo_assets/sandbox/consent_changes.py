@@ -67,9 +67,9 @@ def _consented(marketing: _Json, at: int) -> _Json:
     if "suppression" in marketing:
         changes["suppression"] = [one for one in marketing["suppression"] if one["reason"] not in _LIFTED or _is_after(one["timestamp"], at)]
     if not _is_after(marketing["consent_timestamp"], at):
-        changes["consent_timestamp"] = render(at)
+        changes |= {"consent_timestamp": render(at), "method": "API"}
     if not _is_after(marketing["last_updated"], at):
-        changes |= {"consent": "SUBSCRIBED", "last_updated": render(at), "method": "API"}
+        changes |= {"consent": "SUBSCRIBED", "last_updated": render(at)}
     return changes
 
 
@@ -108,6 +108,6 @@ def _of_list(store: Store, subscriptions: _Json, role: Role, list_id: str, profi
         kept.insert(0, {"list_id": list_id, "reason": "UNSUBSCRIBE", "timestamp": render(at)})
     if members is not None and role is Role.UNSUBSCRIBED_LIST:
         members.remove(profile_id)
-    elif members is not None and member is None:
+    elif members is not None:  # who joins once more has the later time
         members.put(build(store.catalog["list_members"], profile_id, {"joined_group_at": written("list_members", at)}))
     return _changed(subscriptions, "email", {"list_suppressions": kept})

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -87,6 +88,33 @@ def test_a_replication_without_a_strategy_is_rejected() -> None:
 def test_a_replication_with_a_part_of_a_strategy_is_rejected() -> None:
     with pytest.raises(CatalogError, match="Partial, the replication of events, has plan but not history_field, completion"):
         strategy_for(replace(CATALOG["events"], replication=Partial("datetime", ())))
+
+
+@dataclass(frozen=True)
+class OwnSlice:
+    """A class that looks like a slice."""
+
+    name: str = "own"
+    parent_id: None = None
+    whole_parent: None = None
+
+
+class OwnSlices(Incremental):
+    """A strategy that plans something else than slices."""
+
+    def history_field(self, context: PlanContext) -> str | None:
+        return None
+
+    def plan(self, context: PlanContext, oldest: datetime | None) -> Sequence[Any]:
+        return [OwnSlice()]
+
+    def completion(self, mode: SyncMode) -> Completion:
+        return Completion.COVERAGE
+
+
+def test_a_strategy_that_plans_no_slices_is_named(account: SandboxProcess, warehouse: LocalFile) -> None:
+    with pytest.raises(CatalogError, match=r"The strategy of events plans a OwnSlice, .* Return objects of SubsetSlice, Slice, ParentSlice or"):
+        sync(replace(CATALOG["events"], replication=OwnSlices("datetime", ())), account, warehouse)
 
 
 def test_a_subclass_of_a_built_in_replication_has_its_strategy() -> None:

@@ -197,6 +197,7 @@ class ModelBuild:
         # The text begins on its own line, and DuckDB's line numbers are one more than the file's.
         self._execute(f"CREATE TABLE {building} AS\n{self.model.sql}", 1)
         self._refuse_missing_columns(building)
+        self._refuse_other_days(building)
         self._narrow_sums(building)
         for kind in ("VIEW", "TABLE"):
             if self._is_a(kind):
@@ -240,6 +241,7 @@ class ModelBuild:
         groups = count_rows(self._connection, f"FROM {CHANGED}")
         if not groups:
             return 0
+        self._refuse_other_days(self._table)
         self.sources.create_views(sorted(self.model.sources), scope)
         self._execute(f"CREATE OR REPLACE TEMP TABLE mart_rows AS SELECT * FROM (\n{self.model.sql}) WHERE {is_changed(scope)}", 1)
         self._connection.execute(f"DELETE FROM {self._table} WHERE {is_changed(scope)}")
@@ -265,6 +267,15 @@ class ModelBuild:
                 text = "key" if name in header.key else f"column {name}"
                 line = next((number for number, one in enumerate(self.model.sql.splitlines(), 1) if one.startswith(f"-- {text}:")), None)
                 raise InvalidModel(self.model.path, line, f"The statement returns no column {name}. It returns {', '.join(columns)}.")
+
+    def _refuse_other_days(self, table: str) -> None:
+        """Refuse a model with other days than dates: none of its rows would belong to a day that has changed, so it would never be updated."""
+        if self.model.header.scope is not Scope.DAY:
+            return
+        (type_,) = (type_ for name, type_, *_ in self._connection.execute(f"DESCRIBE {table}").fetchall() if name.lower() == Scope.DAY.value)
+        if type_ != "DATE":
+            what = f"The model is incremental by day, and its column day is a {type_}."
+            raise InvalidModel(self.model.path, None, what, "Let the statement return a DATE, such as day::DATE AS day.")
 
     def _is_a(self, kind: str) -> bool:
         rows = self._connection.execute(

@@ -14,6 +14,8 @@ from klaviyo_assets.warehouse.sql import literal, quoted
 _APPROXIMATE = ("DOUBLE", "FLOAT")
 """Types of sums whose last digits depend on the order in which threads add."""
 
+_NEARLY_ZERO = 1e-9
+
 _LENGTH = 16
 
 
@@ -45,8 +47,13 @@ def _columns(sources: Sources, model: str) -> list[tuple[str, str]]:
 
 
 def _sum_of_hashes(columns: Iterable[tuple[str, str]]) -> str:
-    contents = [f"format('{{:.9e}}', {quoted(name)})" if type_ in _APPROXIMATE else quoted(name) for name, type_ in columns]
+    contents = [_rounded(quoted(name)) if type_ in _APPROXIMATE else quoted(name) for name, type_ in columns]
     return f"sum(hash({', '.join(contents)})::HUGEINT)"
+
+
+def _rounded(column: str) -> str:
+    """SQL for the text of a sum without its last digits; sums of positive and negative values may be nearly zero instead of zero."""
+    return f"format('{{:.9e}}', if(abs({column}) < {_NEARLY_ZERO}, 0, {column}))"
 
 
 def version_of_view(sources: Sources, model: Model, built: BuiltModels) -> str:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import httpx
 
-_PATIENCE = 120.0
+_PATIENCE = 500.0
 """Seconds that a server may take until it answers; only a test that fails takes as long."""
 
 _ASSETS = "{ assetNodes { assetKey { path } } repositoriesOrError { ... on RepositoryConnection { nodes { jobs { name } } } } }"

@@ -21,9 +21,9 @@ CHECKED = ("campaign_performance", "flow_message_performance")
 CONVERSIONS = {"conversions", "conversion_uniques", "conversion_value"}
 
 
-def custom_metric(*conditions: object) -> Row:
+def custom_metric(*conditions: object, value_property: str | None = "$value") -> Row:
     """Return a custom metric that counts the shop's orders, with conditions."""
-    groups = [{"metric_id": "order", "metric_filters": [*conditions], "value_property": "$value"}]
+    groups = [{"metric_id": "order", "metric_filters": [*conditions], "value_property": value_property}]
     return {"id": "custom", "name": "Revenue", "definition_metric_groups": json.dumps(groups)}
 
 
@@ -64,16 +64,24 @@ def test_conversions_of_a_custom_revenue_metric_are_compared(tmp_path: Path, cus
 
 
 @pytest.mark.parametrize(
-    ("conditions", "reason"),
-    [((CONDITION,), "the revenue metric is a custom metric, and the marts do not apply its conditions"), ((), "late attribution")],
+    ("custom", "statistic", "reason"),
+    [
+        ((custom_metric(CONDITION),), "conversions", "the revenue metric is a custom metric, and the marts do not apply its conditions"),
+        ((custom_metric(),), "conversions", "late attribution"),
+        ((custom_metric(value_property=None),), "conversion_value", "late attribution"),
+        ((custom_metric(value_property="Subtotal"),), "conversion_value", "the revenue metric is a custom metric that adds up another property"),
+        ((custom_metric(value_property="Subtotal"),), "conversions", "late attribution"),
+        ((), "conversions", "the revenue metric is a custom metric, and the marts do not know which events it counts: sync the type custom_metrics"),
+    ],
+    ids=["conditions", "no-conditions", "no-property", "other-property", "number", "not-synced"],
 )
-def test_the_conditions_of_a_custom_metric_explain_a_difference(tmp_path: Path, conditions: tuple[object, ...], reason: str) -> None:
-    less = f"UPDATE {SCHEMA}.campaign_report SET conversions = conversions - 1 WHERE campaign_message_id = 'M1'"
-    warehouse, checks = compared(tmp_path, "custom", custom_metric(*conditions), more=less)
+def test_the_definition_of_a_custom_metric_explains_a_difference(tmp_path: Path, custom: tuple[Row, ...], statistic: str, reason: str) -> None:
+    less = f"UPDATE {SCHEMA}.campaign_report SET {statistic} = {statistic} - 1 WHERE campaign_message_id = 'M1'"
+    warehouse, checks = compared(tmp_path, "custom", *custom, more=less)
 
     assert [check.passed for check in checks] == [False, True]
-    ((statistic, found),) = select(warehouse, "SELECT statistic, reason FROM klaviyo_comparison WHERE NOT is_equal")
-    assert statistic == "conversions"
+    ((differs, found),) = select(warehouse, "SELECT statistic, reason FROM klaviyo_comparison WHERE NOT is_equal")
+    assert differs == statistic
     assert found.startswith(reason)
 
 

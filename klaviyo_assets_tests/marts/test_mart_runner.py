@@ -154,6 +154,29 @@ def test_a_described_column_must_be_there(account: StoredAccount, tmp_path: Path
     assert "a.sql, line 3: The statement returns no column other. It returns id." in error.summary
 
 
+@pytest.mark.parametrize("column", ["day::TIMESTAMP AS day", "strftime(day, '%Y%m%d') AS day", "min(datetime) AS day"])
+def test_days_of_a_model_must_be_dates(column: str, account: StoredAccount, tmp_path: Path) -> None:
+    """Others would not be found among the days that have changed."""
+    sql = f"SELECT {column}, count(*) AS events FROM live_events GROUP BY live_events.day"
+    write_model(tmp_path / "m", "a", sql, key="day", header="-- incremental: day\n-- column day: Day.\n")
+    write_model(tmp_path / "m", "b", "SELECT 1 AS id")
+
+    results = run(account, tmp_path / "m", "a", "b")
+
+    assert isinstance(results["a"].error, InvalidModel)
+    assert "incremental by day, and its column day is a " in str(results["a"].error)
+    assert results["b"].error is None
+
+
+def test_sums_that_are_nearly_zero_have_the_version_of_zero(account: StoredAccount, tmp_path: Path) -> None:
+    versions = []
+    for number in ("0.0", "0.1::DOUBLE + 0.2 - 0.3", "-0.0::DOUBLE", "1e-8::DOUBLE"):
+        write_model(tmp_path / "m", "a", f"SELECT 1 AS id, {number}::DOUBLE AS value")
+        versions.append(run(account, tmp_path / "m", "a")["a"].version)
+
+    assert versions[0] == versions[1] == versions[2] != versions[3]
+
+
 def test_checks_find_rows_and_say_which(account: StoredAccount, tmp_path: Path) -> None:
     header = "-- check even: SELECT * FROM a WHERE id % 2 = 1\n-- warn broken: SELECT nothing FROM a\n"
     write_model(tmp_path / "m", "a", "SELECT unnest([1, 1, 2]) AS id, 'Ann' AS name", header=header)

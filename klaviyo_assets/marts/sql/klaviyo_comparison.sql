@@ -115,10 +115,10 @@ reported_counts AS (
     FROM counts SEMI JOIN klaviyo_reported USING (kind, span, window_start, statistic)
 ),
 revenue AS (
-    -- Of a custom metric that is not synced, nothing is known.
     SELECT
-        custom_metrics.id IS NULL
-        OR len([filters FOR filters IN (custom_metrics.definition_metric_groups->>'$[*].metric_filters') IF filters <> '[]']) > 0 AS has_conditions
+        custom_metrics.id IS NULL AS is_unknown,
+        len([filters FOR filters IN (custom_metrics.definition_metric_groups->>'$[*].metric_filters') IF filters <> '[]']) > 0 AS has_conditions,
+        len([property FOR property IN (custom_metrics.definition_metric_groups->>'$[*].value_property') IF property <> '$value']) > 0 AS has_other_values
     FROM mapped_metrics LEFT JOIN custom_metrics ON custom_metrics.id = mapped_metrics.custom_metric_id AND custom_metrics._deleted_at IS NULL
     WHERE mapped_metrics.id = 'revenue' AND mapped_metrics._deleted_at IS NULL AND mapped_metrics.custom_metric_id IS NOT NULL
 ),
@@ -253,8 +253,12 @@ SELECT
         WHEN (NOT judged.has_events OR judged.recipients = 0) AND judged.is_deleted THEN 'deleted message: its events name no message that is stored'
         WHEN NOT judged.has_events OR judged.recipients = 0 THEN 'no send of this message is stored: events are missing'
         WHEN judged.only_clicks AND judged.difference > 0 THEN 'bot clicks: events have them, reports leave them out if the account says so'
+        WHEN judged.only_conversions AND revenue.is_unknown
+            THEN 'the revenue metric is a custom metric, and the marts do not know which events it counts: sync the type custom_metrics'
         WHEN judged.only_conversions AND revenue.has_conditions
             THEN 'the revenue metric is a custom metric, and the marts do not apply its conditions'
+        WHEN judged.only_conversions AND judged.statistic = 'conversion_value' AND revenue.has_other_values
+            THEN 'the revenue metric is a custom metric that adds up another property than $value, and the marts add up $value'
         WHEN judged.only_conversions THEN 'late attribution: Klaviyo attributed or detached orders after one side was read, or the orders have several currencies'
         WHEN judged.only_uniques THEN 'merged or deleted profiles: people are counted differently'
         WHEN judged.difference < 0 THEN 'events are missing: they arrived late, or belong to deleted profiles'

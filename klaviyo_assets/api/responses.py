@@ -1,7 +1,8 @@
 """Decodes HTTP responses and maps unsuccessful ones to exceptions.
 
 Statuses: https://developers.klaviyo.com/en/docs/rate_limits_and_error_handling. Errors are matched on status and ``code``, since Klaviyo may change
-``detail`` at any time (https://developers.klaviyo.com/en/docs/api_versioning_and_deprecation_policy).
+``detail`` at any time (https://developers.klaviyo.com/en/docs/api_versioning_and_deprecation_policy). Only a 403 also needs ``detail``: see
+:mod:`klaviyo_assets.api.denials`.
 """
 
 import math

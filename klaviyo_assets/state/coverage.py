@@ -53,8 +53,8 @@ def windows_to_read(
 ) -> list[TimeWindow]:
     """Return the parts of ``wanted`` that were never read or are due to be read again, ascending.
 
-    A moment is up to date if it was read after it reached the highest lookback age that it has reached by now. A moment younger than the first
-    lookback age is read at every sync.
+    Of the lookback ages that a moment has passed by now, the largest decides: the moment is up to date if its last read was after it passed that age.
+    A moment younger than the first lookback age is read at every sync.
 
     Args:
         wanted: The window that should be covered.

@@ -1,8 +1,8 @@
 """The steps of a sync that only child types have: which parents are read, what Klaviyo counts, and which rows are compared.
 
 A sync reads in up to three rounds. First what is planned: new children, and all children of small parents that are due. Then all children of the
-parents whose count differs. Last, where a complete read did not return a stored row, what has joined these parents since the sync began: a child
-that joined again has moved there, perhaps after that part was read.
+parents whose count differs. Last, if a complete read did not return a stored row, the parent's children that joined since the sync began: a child
+that left and joined again has a new time, so it may have moved to a part that had been read already.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -17,7 +17,7 @@ from klaviyo_assets.extract.strategies.strategy import PlanContext
 from klaviyo_assets.extract.strategies.verification import to_count
 from klaviyo_assets.load.access.child_access import ChildAccess
 from klaviyo_assets.load.children.child_rows import CompleteRead, ParentCount, verified_coverage
-from klaviyo_assets.load.deletions.parents_ending import ParentsEnding
+from klaviyo_assets.load.deletions.child_deletions import ChildDeletions
 from klaviyo_assets.state.parent_facts import ParentFacts
 from klaviyo_assets.sync.callbacks import FetchSlices
 from klaviyo_assets.sync.context import SyncContext
@@ -52,7 +52,7 @@ async def _counts(sync: SyncContext, parents: Sequence[str]) -> dict[str, Parent
 
 async def read_children(
     sync: SyncContext, planned: PlannedSync, state: FetchState, files: tuple[Path, ...], fetch: FetchSlices
-) -> ParentsEnding | None:
+) -> ChildDeletions | None:
     """Read the children that must be compared, after the planned slices; return what the end of the sync marks, or None if nothing.
 
     Args:
@@ -69,9 +69,9 @@ async def read_children(
     parent = sync.entry.required_parent
     complete = CompleteRead(tuple(dict.fromkeys(id_ for one in planned.slices if (id_ := one.whole_parent) is not None)), files)
     if _is_suspiciously_empty(sync, planned, state, complete) and sync.refuses_empty(sync.loader.progress.row_count):
-        return ParentsEnding(parent.column, planned.parents) if planned.parents else None
+        return ChildDeletions(parent.column, planned.parents) if planned.parents else None
     if sync.entry.replication.count_check is None:
-        return ParentsEnding(parent.column, _live(sync, planned, state), [complete])
+        return ChildDeletions(parent.column, _live(sync, planned, state), [complete])
     access, context = ChildAccess(sync.loader), planned.context
     verdicts = await _verdicts(sync, context, planned.counts, fetch)
     different = [id_ for id_, is_equal in verdicts.items() if is_equal is False]
@@ -88,7 +88,7 @@ async def read_children(
     equal = [id_ for id_, is_equal in verdicts.items() if is_equal]
     verified = [id_ for id_ in (*equal, *(id_ for one in reads for id_ in one.parents)) if id_ in live]
     coverage = verified_coverage(sync.entry, dict.fromkeys(verified), context.top, sync.row.started_at, sync.fingerprint)
-    return ParentsEnding(parent.column, live, reads, equal, coverage)
+    return ChildDeletions(parent.column, live, reads, equal, coverage)
 
 
 async def _verdicts(sync: SyncContext, context: PlanContext, counts: Mapping[str, ParentCount], fetch: FetchSlices) -> dict[str, bool | None]:

@@ -16,8 +16,8 @@ from klaviyo_assets.extract.strategies.strategy import LAG, Completion
 from klaviyo_assets.extract.sync_options import check_range
 from klaviyo_assets.load.access.row_access import RowAccess
 from klaviyo_assets.load.batch import Batch
+from klaviyo_assets.load.deletions.child_deletions import ChildDeletions
 from klaviyo_assets.load.deletions.deletions import Key
-from klaviyo_assets.load.deletions.parents_ending import ParentsEnding
 from klaviyo_assets.load.deletions.report_ending import ReportEnding
 from klaviyo_assets.load.deletions.report_window import ReportWindow
 from klaviyo_assets.load.parts.divide import load_and_finish, load_divided
@@ -43,7 +43,7 @@ class SyncRead:
     """
 
     slices: Sequence[AnySlice]
-    children: ParentsEnding | None
+    children: ChildDeletions | None
     covered: Sequence[CoverageRow]
     files: Sequence[Path]
     rereads: Sequence[Reread]

@@ -18,8 +18,8 @@ from klaviyo_assets.extract.sync_options import SyncMode
 from klaviyo_assets.load.access.child_access import ChildAccess
 from klaviyo_assets.load.children.child_rows import verified_coverage
 from klaviyo_assets.load.children.group_rows import GroupRead
+from klaviyo_assets.load.deletions.child_deletions import ChildDeletions
 from klaviyo_assets.load.deletions.deletions import Key
-from klaviyo_assets.load.deletions.parents_ending import ParentsEnding
 from klaviyo_assets.state.child_parts import ChildPart
 from klaviyo_assets.state.coverage import CoverageRow
 from klaviyo_assets.sync.callbacks import FetchSlices, LoadPages
@@ -35,7 +35,7 @@ _LOOKED_UP_IF_EMPTY = 100
 
 async def read_groups(
     sync: SyncContext, planned: PlannedSync, state: FetchState, files: tuple[Path, ...], fetch: FetchSlices, store: LoadPages
-) -> ParentsEnding | None:
+) -> ChildDeletions | None:
     """Read what the planned slices have left open; return what the end of the sync marks, or None if nothing.
 
     Args:
@@ -66,7 +66,7 @@ async def read_groups(
     gone = await _gone(sync, await in_thread(access.missing_ids, first, few) if few else [], store)
     live = {*planned.parents} - {*state.gone_parents}
     verified = _verified_coverage(sync, context, again, due_parents(context), _continued(state.finished))
-    return ParentsEnding(
+    return ChildDeletions(
         parent.column, live, verified=[row for row in verified if row.parent in live], parts=reads, gone=gone, whole=entry.subsets[0].name
     )
 

@@ -33,7 +33,7 @@ from klaviyo_assets.extract.included_reader import IncludedReader
 from klaviyo_assets.extract.slices import AnySlice
 from klaviyo_assets.extract.strategies.strategy import Completion
 from klaviyo_assets.load.batch import Batch
-from klaviyo_assets.load.deletions.parents_ending import ParentsEnding
+from klaviyo_assets.load.deletions.child_deletions import ChildDeletions
 from klaviyo_assets.load.parts.divide import load_divided
 from klaviyo_assets.load.rows.upsert import content_columns
 from klaviyo_assets.load.views.metric_views import views_are_possible
@@ -155,7 +155,7 @@ class Pipeline:
         await complete_sync(sync, self._staging, read)
         self._staging.remove()
 
-    async def _read_children(self, files: tuple[Path, ...]) -> ParentsEnding | None:
+    async def _read_children(self, files: tuple[Path, ...]) -> ChildDeletions | None:
         """Read what a child type compares; return what the end of the sync marks, or None if nothing."""
         sync, planned, state = self._sync, self._planned, self._state
         if sync.entry.replication.groups is not None:

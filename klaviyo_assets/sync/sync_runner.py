@@ -206,7 +206,7 @@ class SyncRunner:
             covered = without(covered, [one.window for one in rereads])
             with locating_decode_errors():
                 planned = await plan_sync(sync, covered, resumed.unfinished)
-                await Pipeline(sync, self._staging_folder(row), self._stored_part(sync), planned, rereads).run()
+                await Pipeline(sync, self._staging_folder(row), self._rows_to_store(sync), planned, rereads).run()
         except BaseException as error:
             row.error_class, row.error = type(error).__name__, redact(str(error))[:2000] or _STOPPED
             sync.record_traffic()
@@ -291,15 +291,15 @@ class SyncRunner:
     def _staging_folder(self, row: SyncLogEntry) -> Path:
         return self._staging_root / f"{row.started_at:%Y%m%dT%H%M%S}-{row.id}"
 
-    def _stored_part(self, sync: SyncContext) -> Callable[[pl.DataFrame], pl.DataFrame]:
+    def _rows_to_store(self, sync: SyncContext) -> Callable[[pl.DataFrame], pl.DataFrame]:
         """Return a function that removes rows of metrics that are not selected and of erased people from a frame, then applies the field rules."""
         entry, erased, column = self.entry, sync.loader.begun.erased, self.entry.metric_filter
 
-        def stored_part(frame: pl.DataFrame) -> pl.DataFrame:
+        def rows_to_store(frame: pl.DataFrame) -> pl.DataFrame:
             selected = sync.selection.keep(frame, column) if column is not None else frame
             return self.field_rules.apply(without_erased(selected, entry.profile_column, entry.primary_key, erased))
 
-        return stored_part
+        return rows_to_store
 
     def _fingerprint(self, rules: str | None) -> str:
         return read_fingerprint(self.entry, self.client.settings.revision, rules)

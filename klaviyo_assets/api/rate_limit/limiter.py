@@ -1,4 +1,4 @@
-"""Keeps requests to an endpoint within Klaviyo's windows, and leaves quota to the account's other integrations.
+"""Keeps requests to an endpoint within Klaviyo's rate-limit windows, and leaves quota to the account's other integrations.
 
 All integrations of an account share its limits: https://developers.klaviyo.com/en/docs/rate_limits_and_error_handling .
 """

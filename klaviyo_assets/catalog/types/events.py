@@ -136,14 +136,14 @@ EVENTS = ResourceType(
     requested_includes=(Include("attributions"),),
     replication=Incremental(
         field="datetime",
-        # Each age is a read more of every window, so there are few, and they become sparser: most late events are minutes late.
+        # Each age costs one more read of every window, so there are few, and they become sparser: most late events are minutes late.
         lookback_ages=(
-            timedelta(hours=1),  # events that appear minutes late; one of 110 minutes was seen, which the next age finds
+            timedelta(hours=1),  # events that appear minutes late; one arrived 110 minutes late, and the next age finds such ones
             timedelta(hours=6),  # attribution reaches an event up to three hours after it
             timedelta(days=1),  # in between, so that no event is missing for a week
             timedelta(days=3),
             timedelta(days=7),  # another connector missed events at a horizon of four days, and raised it to seven
-            timedelta(days=17),  # the latest event that it then still saw; the audit finds later ones
+            timedelta(days=17),  # the latest arrival that it then reported; the audit finds later ones
         ),
         future_dated=True,
         honors_start_date=True,

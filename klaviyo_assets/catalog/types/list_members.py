@@ -11,7 +11,8 @@ _PATH = "/api/lists/{id}/profiles"
 LIST_MEMBERS = ResourceType(
     name="list_members",
     jsonapi_type="profile",
-    description="One row per membership of a profile in a list. `_deleted_at` is null for current members; who left also has a `removed_at`.",
+    description="One row per membership of a profile in a list. `_deleted_at` is null for current members; "
+    "profiles that left also have `removed_at`.",
     scope="lists:read",
     more_scopes=("profiles:read",),
     docs_url="https://developers.klaviyo.com/en/reference/get_profiles_for_list",

@@ -11,7 +11,8 @@ _PATH = "/api/segments/{id}/profiles"
 SEGMENT_MEMBERS = ResourceType(
     name="segment_members",
     jsonapi_type="profile",
-    description="One row per membership of a profile in a segment. `_deleted_at` is null for current members; who left also has a `removed_at`.",
+    description="One row per membership of a profile in a segment. `_deleted_at` is null for current members; "
+    "profiles that left also have `removed_at`.",
     scope="segments:read",
     more_scopes=("profiles:read",),
     docs_url="https://developers.klaviyo.com/en/reference/get_profiles_for_segment",

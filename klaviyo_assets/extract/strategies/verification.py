@@ -106,18 +106,21 @@ def due(context: PlanContext, windows: dict[str, Windows]) -> list[str]:
             continue
         if one.verified_at is None or facts.outdated:
             found[id_] = timedelta.max
-        elif (late := context.now - one.verified_at - interval(facts, context.now - one.read_at) * _part(id_)) >= timedelta():
+        elif (late := context.now - one.verified_at - interval(facts, context.now - one.read_at) * _stagger_factor(id_)) >= timedelta():
             found[id_] = late
     return sorted(found, key=lambda id_: (found[id_], id_), reverse=True)
 
 
-def _part(id_: str) -> float:
+def _stagger_factor(id_: str) -> float:
     """Return which part of the interval counts for a parent, from a half to all of it: so parents that were read together are not due together."""
     return 0.5 + zlib.crc32(id_.encode()) / 2**33
 
 
 def read_completely(context: PlanContext, windows: dict[str, Windows]) -> set[str]:
-    """Return the parents of which all children are read: those that were never read, and of those that are due the small and the long unread ones."""
+    """Return the parents of which all children are read.
+
+    These are the parents that were never read, and of those that are due the small ones and those without a complete read for long.
+    """
     never = {id_ for id_, one in windows.items() if one.left and one.left == (TimeWindow(BEGINNING, context.top),)}
     if context.options.mode is SyncMode.full:
         return never

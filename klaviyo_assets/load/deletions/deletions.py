@@ -96,7 +96,7 @@ class Deletions:
         return self._mark_of_parents(column, parents, self._are_missing(files), at, removed=check.removed_column if check is not None else None)
 
     def mark_outdated(self, column: str, parents: Sequence[str], at: datetime) -> int:
-        """Mark the rows of some parents whose own record has been marked as deleted.
+        """Mark rows of some parents if the child's own record, such as a member's profile, has been marked as deleted.
 
         Args:
             column: Column that has the parent's id.

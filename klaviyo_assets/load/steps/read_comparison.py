@@ -6,8 +6,8 @@ from datetime import datetime
 from pathlib import Path
 
 from klaviyo_assets.load.batch import Batch
+from klaviyo_assets.load.deletions.child_deletions import ChildDeletions
 from klaviyo_assets.load.deletions.deletions import Key
-from klaviyo_assets.load.deletions.parents_ending import ParentsEnding
 from klaviyo_assets.load.deletions.report_ending import ReportEnding
 from klaviyo_assets.load.deletions.report_window import ReportWindow
 from klaviyo_assets.load.steps.load_transaction import LoadTransactions
@@ -44,7 +44,7 @@ class ReadComparison:
             transaction.end(now)
 
     @retry_on_conflict
-    def finish_parents(self, ending: ParentsEnding, now: datetime) -> None:
+    def finish_parents(self, ending: ChildDeletions, now: datetime) -> None:
         """Mark rows that complete reads of their parents did not return, and rows of deleted parents; end the sync."""
         with self.transactions.open(self.row) as transaction:
             transaction.progress.counts.deleted += ending.mark(transaction.deletions, transaction.coverage, self.row.started_at)

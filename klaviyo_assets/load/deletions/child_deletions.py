@@ -1,4 +1,4 @@
-"""The end of a sync of a child type: which rows are marked, and which parents are verified."""
+"""What the end of a sync of a child type marks as deleted, and which parents it records as verified."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from klaviyo_assets.state.coverage_store import CoverageStore
 
 
 @dataclass(frozen=True)
-class ParentsEnding:
+class ChildDeletions:
     """What a sync of a child type has read and found.
 
     Attributes:

@@ -96,6 +96,8 @@ class Loader:
 
     def recompute(self, row: SyncLogEntry) -> tuple[list[str], int]:
         """Fill computed columns of stored rows; see :class:`Recompute`."""
+        if not self.begun.needs_recompute:
+            return [], 0
         return Recompute(self.tables, partial(self._transactions.rewriting, row)).apply()
 
     @retry_on_conflict

@@ -28,7 +28,8 @@ class ComputedColumns(BookkeepingStore):
         """Record the definitions that all rows of a resource type are filled by."""
         self.prepare()
         self.connection.execute(f"DELETE FROM {self.table} WHERE resource_type = ?", [resource_type])
-        for column, definition in definitions.items():
+        if definitions:
             self.connection.execute(
-                f"INSERT INTO {self.table} (resource_type, column_name, definition) VALUES (?, ?, ?)", [resource_type, column, definition]
+                f"INSERT INTO {self.table} (resource_type, column_name, definition) SELECT ?, unnest(?), unnest(?)",
+                [resource_type, list(definitions), list(definitions.values())],
             )

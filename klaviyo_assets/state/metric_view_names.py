@@ -1,6 +1,6 @@
 """The tables ``_properties`` and ``_metric_views``: what the views of metrics are made from. Names that they have given never change."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -39,13 +39,15 @@ class Properties(BookkeepingStore):
             found.setdefault(metric_id, []).append(Property(*values))
         return found
 
-    def replace(self, metric_id: str, properties: list[Property]) -> None:
-        """Write the properties of a metric."""
-        self.connection.execute(f"DELETE FROM {self.table} WHERE metric_id = ?", [metric_id])
-        rows = [[metric_id, position, one.name, one.kind, one.column] for position, one in enumerate(properties)]
+    def write(self, properties: Mapping[str, Sequence[Property]]) -> None:
+        """Write the properties of some metrics, instead of those that these have had."""
+        self.connection.execute(f"DELETE FROM {self.table} WHERE list_contains(?, metric_id)", [list(properties)])
+        rows = [(id_, position, one.name, one.kind, one.column) for id_, found in properties.items() for position, one in enumerate(found)]
         if rows:
             names = "metric_id, position, property, kind, column_name"
-            self.connection.executemany(f"INSERT INTO {self.table} ({names}) VALUES (?, ?, ?, ?, ?)", rows)
+            # One statement: there are thousands of rows at the first sync, and DuckDB plans each statement anew.
+            values = ", ".join("unnest(?)" for _ in range(5))
+            self.connection.execute(f"INSERT INTO {self.table} ({names}) SELECT {values}", [list(column) for column in zip(*rows, strict=True)])
 
 
 @dataclass(frozen=True)
@@ -75,8 +77,10 @@ class MetricViewNames(BookkeepingStore):
 
     def write(self, views: Mapping[str, MetricView]) -> None:
         """Write the views of some metrics."""
-        for metric_id, view in views.items():
-            self.connection.execute(f"DELETE FROM {self.table} WHERE metric_id = ?", [metric_id])
+        self.connection.execute(f"DELETE FROM {self.table} WHERE list_contains(?, metric_id)", [list(views)])
+        if views:
+            rows = [(metric_id, view.name, view.definition) for metric_id, view in views.items()]
+            values = "unnest(?), unnest(?), unnest(?)"
             self.connection.execute(
-                f"INSERT INTO {self.table} (metric_id, view_name, definition) VALUES (?, ?, ?)", [metric_id, view.name, view.definition]
+                f"INSERT INTO {self.table} (metric_id, view_name, definition) SELECT {values}", [list(column) for column in zip(*rows, strict=True)]
             )

@@ -3,15 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from duckdb import DuckDBPyConnection
-
 from klaviyo_assets.load.parts.row_ranges import RowRange, row_ranges
+from klaviyo_assets.load.rewrites.derived_state import DerivedState
 from klaviyo_assets.load.rewrites.rewriting import OpenRewriting
-from klaviyo_assets.load.rows.computed import definitions, sources, with_computed
+from klaviyo_assets.load.rows.computed import sources, with_computed
 from klaviyo_assets.load.schema.tables import Tables
 from klaviyo_assets.load.transaction_retry import retry_on_conflict
-from klaviyo_assets.load.views.metric_views import MetricViews
-from klaviyo_assets.state.computed_columns import ComputedColumns
 from klaviyo_assets.warehouse.interface import Warehouse
 from klaviyo_assets.warehouse.sql import quoted
 from klaviyo_assets.warehouse.wide_tables import grouped
@@ -46,8 +43,6 @@ class Recompute:
         Returns:
             Names of the columns, and how many rows were filled.
         """
-        if not self.tables.entry.computed_columns:
-            return [], 0
         columns, parts, lacks_profile = self._begin()
         rows = sum(self._fill(columns, part) for part in parts)
         if columns:
@@ -60,9 +55,8 @@ class Recompute:
     def _begin(self) -> tuple[list[str], list[list[RowRange]], bool]:
         """Return the columns to fill, the rows by transaction, and whether the properties of stored events are not recorded."""
         with self.warehouse.connection() as connection:
-            recorded = self._log(connection).definitions(self.tables.entry.name)
-            columns = [name for name, definition in definitions(self.tables.entry).items() if recorded.get(name) != definition]
-            lacks_profile = self.tables.entry.has_metric_views and self._views(connection).lack_profile
+            state = DerivedState(connection, self.tables)
+            columns, lacks_profile = state.outdated_columns, state.lacks_profile
             if not columns:
                 return [], [], lacks_profile
             names = sources(self.tables.entry)
@@ -90,15 +84,9 @@ class Recompute:
     @retry_on_conflict
     def _record(self) -> None:
         with self.warehouse.transaction() as connection:
-            self._log(connection).replace(self.tables.entry.name, definitions(self.tables.entry))
+            DerivedState(connection, self.tables).record_columns()
 
     @retry_on_conflict
     def _note_properties(self) -> None:
         with self.warehouse.transaction() as connection:
-            self._views(connection).note_stored(self.tables)
-
-    def _views(self, connection: DuckDBPyConnection) -> MetricViews:
-        return MetricViews(connection, self.warehouse, self.tables.schema)
-
-    def _log(self, connection: DuckDBPyConnection) -> ComputedColumns:
-        return ComputedColumns(connection, self.warehouse, self.tables.schema)
+            DerivedState(connection, self.tables).record_properties()

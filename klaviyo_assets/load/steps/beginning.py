@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 from klaviyo_assets.load.integrity.clock_repair import undo_future_dates
 from klaviyo_assets.load.integrity.lost_rows import LostRows
+from klaviyo_assets.load.rewrites.derived_state import DerivedState
 from klaviyo_assets.load.rewrites.reapply_rules import StoredRules
 from klaviyo_assets.load.rows.period_recorder import PeriodRecorder
 from klaviyo_assets.load.schema.tables import Prepared, Tables
@@ -32,6 +33,7 @@ class Begun:
         erased: Hashes of ids that were erased and must not be stored again.
         periods: Periods by which changes are recorded; None to record none.
         rereads: Windows that must be read again.
+        needs_recompute: Whether values that are derived from JSON may be missing in stored rows.
     """
 
     coverage: Sequence[CoverageRow] = ()
@@ -40,6 +42,7 @@ class Begun:
     erased: frozenset[str] = frozenset()
     periods: Periods | None = None
     rereads: Sequence[Reread] = ()
+    needs_recompute: bool = True
 
 
 @dataclass(frozen=True)
@@ -85,8 +88,9 @@ class Beginning:
         has_field_rules, erased = self._restore_from_copy(known, is_new=name in prepared.made)
         periods = self._prepare_periods(known)
         rereads = Rereads(connection, self._tables.warehouse, self._tables.schema).pending(name)
+        needs_recompute = self._needs_recompute(is_new=name in prepared.made)
         self.transaction.count_rows()
-        return Begun(self.transaction.coverage.rows(name), last_end, has_field_rules, erased, periods, rereads)
+        return Begun(self.transaction.coverage.rows(name), last_end, has_field_rules, erased, periods, rereads, needs_recompute)
 
     def _note(self, messages: Iterable[str]) -> None:
         self.transaction.progress.notes.extend(messages)
@@ -127,6 +131,13 @@ class Beginning:
         tombstones = Tombstones(connection, tables.warehouse, tables.schema, known)
         self._note(BookkeepingCopy(tables.warehouse, tables.schema).restore_erased(tombstones))
         return has_field_rules, tombstones.hashes()
+
+    def _needs_recompute(self, *, is_new: bool) -> bool:
+        """Return whether derived values may be missing in stored rows; a new table has none."""
+        state = DerivedState(self.transaction.connection, self._tables)
+        if is_new:
+            state.record_new_table()
+        return not state.is_current
 
     def _prepare_periods(self, known: SchemaColumns) -> Periods | None:
         """Return the periods by which changes are recorded, and create their table."""

@@ -125,9 +125,8 @@ class MetricViews:
         profiles = {metric: MetricProfile({one.name: PropertyKind(one.kind) for one in found}) for metric, found in stored.items()}
         changed = widen(profiles)
         self._properties.prepare()
-        for metric_id in sorted(changed):
-            self._properties.replace(metric_id, _with_columns(profiles[metric_id], stored.get(metric_id, [])))
         if changed:
+            self._properties.write({metric_id: _with_columns(profiles[metric_id], stored.get(metric_id, [])) for metric_id in sorted(changed)})
             self.refresh()
 
     def forget(self, is_forgotten: Callable[[str], bool]) -> None:
@@ -136,10 +135,10 @@ class MetricViews:
         Args:
             is_forgotten: Whether a property is deleted, by its name.
         """
-        for metric_id, properties in self._properties.read().items():
-            kept = [one for one in properties if not is_forgotten(one.name)]
-            if len(kept) < len(properties):
-                self._properties.replace(metric_id, kept)
+        stored = self._properties.read()
+        kept = {metric_id: [one for one in properties if not is_forgotten(one.name)] for metric_id, properties in stored.items()}
+        if changed := {metric_id: properties for metric_id, properties in kept.items() if properties != stored[metric_id]}:
+            self._properties.write(changed)
         self.refresh()
 
     def refresh(self) -> None:

@@ -53,7 +53,7 @@ def report(quick: bool) -> str:
     attributed = sum(_is_attributed(record) for record in records)
     decoded = _per_row(without, with_them, rounds)
     decoded_bare = _per_row(without, without, rounds)
-    lines = [
+    lines: list[Sequence[object]] = [
         ["bytes of a page", round(without.size), round(with_them.size), _change(without.size, with_them.size)],
         ["the same, compressed with gzip", round(without.compressed), round(with_them.compressed), _change(without.compressed, with_them.compressed)],
         ["requests", len(without.bodies), len(with_them.bodies), _change(len(without.bodies), len(with_them.bodies))],

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import httpx
@@ -47,10 +48,10 @@ def report(quick: bool) -> str:
         "of our share",
     ]
     with ThreadPoolExecutor(_PARALLEL_CASES) as pool:
-        return table(head, pool.map(lambda case: _row(*case, seconds), cases))
+        return table(head, pool.map(partial(_row, seconds), *zip(*cases, strict=True)))
 
 
-def _row(form: str, share: float, others: float, seconds: float) -> Sequence[object]:
+def _row(seconds: float, form: str, share: float, others: float) -> Sequence[object]:
     with serving("--events", "1000", "--latency", "0.08", "--rate-limit-headers", form) as server:
         common = {"base_url": server.base_url, "seconds": seconds}
         other = start("fair_share", {"role": "other", "rate": others * _RATE_LIMIT, **common}) if others else None

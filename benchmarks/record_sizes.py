@@ -79,7 +79,9 @@ def measure(case: Case, **options: Any) -> list[object]:
             "one_sync", {"base_url": server.base_url, "name": case.name, "folder": str(into), "paced": False, "report_failure": True, **options}
         )
         output, _ = process.communicate()
-    found = json.loads(output.splitlines()[-1]) if output.strip() else {"error": f"exit status {process.returncode}", "rows": 0, "peak_mb": 0.0}
+    found: dict[str, Any] = (
+        json.loads(output.splitlines()[-1]) if output.strip() else {"error": f"exit status {process.returncode}", "rows": 0, "peak_mb": 0.0}
+    )
     if "error" in found:
         return [case.label, case.megabytes, found["rows"], found["error"], found["peak_mb"], "", "", ""]
     is_complete = "yes" if found["rows"] == case.records else "NO"

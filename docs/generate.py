@@ -25,7 +25,7 @@ from klaviyo_assets.catalog.groups import GROUPS
 from klaviyo_assets.catalog.hosting import optional_includes
 from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.catalog.scopes import REQUIRED_SCOPES
-from klaviyo_assets.settings import OPTIONS
+from klaviyo_assets.settings.options import OPTIONS
 
 ROOT = Path(__file__).parents[1]
 

@@ -19,7 +19,9 @@ from klaviyo_assets._version import __version__
 
 if TYPE_CHECKING:
     from klaviyo_assets.api.klaviyo_errors import KlaviyoError
-    from klaviyo_assets.assets import build_klaviyo_assets
+    from klaviyo_assets.assets.mart_assets import build_klaviyo_marts
+    from klaviyo_assets.assets.published_asset import build_klaviyo_published
+    from klaviyo_assets.assets.resource_type_assets import build_klaviyo_assets
     from klaviyo_assets.build import build_klaviyo_checks, build_klaviyo_definitions
     from klaviyo_assets.catalog import CATALOG, Catalog
     from klaviyo_assets.component.component import KlaviyoComponent
@@ -27,10 +29,8 @@ if TYPE_CHECKING:
     from klaviyo_assets.errors import KlaviyoAssetsError
     from klaviyo_assets.io_manager import KlaviyoFrameIOManager
     from klaviyo_assets.jobs import build_klaviyo_automation
-    from klaviyo_assets.mart_assets import build_klaviyo_marts
     from klaviyo_assets.partitions import EventPartitions
     from klaviyo_assets.publish.target import PublishTarget
-    from klaviyo_assets.published_asset import build_klaviyo_published
     from klaviyo_assets.resources import KlaviyoResource
     from klaviyo_assets.schedules import KlaviyoSchedules
     from klaviyo_assets.translator import KlaviyoTranslator
@@ -75,12 +75,12 @@ _MODULES = {
     "KlaviyoTranslator": "translator",
     "PublishTarget": "publish.target",
     "SyncMode": "config",
-    "build_klaviyo_assets": "assets",
+    "build_klaviyo_assets": "assets.resource_type_assets",
     "build_klaviyo_automation": "jobs",
     "build_klaviyo_checks": "build",
     "build_klaviyo_definitions": "build",
-    "build_klaviyo_marts": "mart_assets",
-    "build_klaviyo_published": "published_asset",
+    "build_klaviyo_marts": "assets.mart_assets",
+    "build_klaviyo_published": "assets.published_asset",
 }
 
 _DG_REGISTRY = "dagster.components.core.package_entry"

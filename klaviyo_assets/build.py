@@ -8,19 +8,19 @@ from typing import Any
 import dagster as dg
 from dagster_duckdb import DuckDBResource
 
-from klaviyo_assets.assets import Execute, build_klaviyo_assets, run
+from klaviyo_assets.assets.code_version import code_version, with_options
+from klaviyo_assets.assets.mart_assets import Marts, build_klaviyo_marts
+from klaviyo_assets.assets.published_asset import build_klaviyo_published, publish_target
+from klaviyo_assets.assets.resource_type_assets import Execute, build_klaviyo_assets, run
 from klaviyo_assets.catalog import CATALOG, Catalog
-from klaviyo_assets.code_version import code_version, with_options
 from klaviyo_assets.config import PARTITIONS_OF, RESOURCE_TYPE
 from klaviyo_assets.duckdb_resource import as_resource, catalog_of
 from klaviyo_assets.extract.sync_options import parse_start_date
 from klaviyo_assets.io_manager import DATABASE_VARIABLES, KlaviyoFrameIOManager
 from klaviyo_assets.jobs import build_klaviyo_automation, build_publish_job
 from klaviyo_assets.launchpad import kept_out_of_launchpad
-from klaviyo_assets.mart_assets import Marts, build_klaviyo_marts
 from klaviyo_assets.partitions import EventPartitions, event_partitions
 from klaviyo_assets.publish.target import PublishTarget
-from klaviyo_assets.published_asset import build_klaviyo_published, publish_target
 from klaviyo_assets.resources import KlaviyoResource, check_account
 from klaviyo_assets.schedules import KlaviyoSchedules
 from klaviyo_assets.setting_names import SettingNames, names_in_code

@@ -1,4 +1,4 @@
-"""The code location that ``dagster dev`` loads. Options come from the environment (:mod:`klaviyo_assets.settings`)."""
+"""The code location that ``dagster dev`` loads. Options come from the environment (:mod:`klaviyo_assets.settings.options`)."""
 
 import dagster as dg
 
@@ -8,7 +8,7 @@ from klaviyo_assets.partitions import EventPartitions
 from klaviyo_assets.publish.target import PublishTarget
 from klaviyo_assets.resources import KlaviyoResource
 from klaviyo_assets.setting_names import VARIABLES
-from klaviyo_assets.settings import API_KEY, API_KEY_OPTION, RESOURCE_OPTIONS, from_environment, selected_marts
+from klaviyo_assets.settings.options import API_KEY, API_KEY_OPTION, RESOURCE_OPTIONS, from_environment, selected_marts
 from klaviyo_assets.warehouse.default_name import DEFAULT_SCHEMA
 
 

@@ -26,7 +26,7 @@ packages raise are defined here, the others in the module that the tree names::
         - ModelFailed           DuckDB cannot build it
         - ModelSkipped          a model that it needs was not built
         - FolderMissing         a folder of models does not exist
-      x InvalidSetting          an environment variable has an unusable value (klaviyo_assets/settings.py)
+      x InvalidSetting          an environment variable has an unusable value (klaviyo_assets/settings/options.py)
       x InvalidDefinition       code passes an unusable value to this package (klaviyo_assets/validation.py)
       x InvalidFieldRules       a field rule names an unknown field or an impossible action (klaviyo_assets/privacy/rules.py)
       x CatalogError            resource types do not form a catalog (klaviyo_assets/catalog/catalog_errors.py)

@@ -18,7 +18,7 @@ from klaviyo_assets.frames.lazy import Opened, lazy_frame
 from klaviyo_assets.frames.published import published_copy
 from klaviyo_assets.resources import option_field
 from klaviyo_assets.setting_names import replace_names
-from klaviyo_assets.settings import OPTIONS
+from klaviyo_assets.settings.options import OPTIONS
 from klaviyo_assets.warehouse.factory import warehouse_with
 from klaviyo_assets.warehouse.sql import pasted, unquoted_parts
 

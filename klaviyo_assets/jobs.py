@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from klaviyo_assets import checks
 from klaviyo_assets.catalog import CATALOG, Catalog
 from klaviyo_assets.catalog.resource_type import ResourceType
+from klaviyo_assets.checks import asset_checks as checks
 from klaviyo_assets.config import PARTITIONS_OF, RESOURCE_TYPE, SyncMode
 from klaviyo_assets.schedules import KlaviyoSchedules, Occasion, schedules_of
 from klaviyo_assets.validation import InvalidDefinition, check_op_names

@@ -15,8 +15,8 @@ from klaviyo_assets._internal.option import Number
 from klaviyo_assets.api.client_settings import ClientSettings
 from klaviyo_assets.catalog import CATALOG, Catalog
 from klaviyo_assets.extract.sync_options import parse_start_date
-from klaviyo_assets.setting_checks import check_metrics, check_plain_http
-from klaviyo_assets.settings import API_KEY_OPTION, OPTIONS, RESOURCE_OPTIONS, client_settings, options_for
+from klaviyo_assets.settings.options import API_KEY_OPTION, OPTIONS, RESOURCE_OPTIONS, client_settings, options_for
+from klaviyo_assets.settings.setting_checks import check_metrics, check_plain_http
 from klaviyo_assets.validation import InvalidDefinition
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ class KlaviyoResource(dg.ConfigurableResource):  # type: ignore[type-arg]
     Example:
         >>> KlaviyoResource(api_key=dg.EnvVar("KLAVIYO_API_KEY"), rate_limit_share=0.5)
 
-    The options are described in :mod:`klaviyo_assets.settings`. The key is checked when it is used, with a message for each kind of mistake
+    The options are described in :mod:`klaviyo_assets.settings.options`. The key is checked when it is used, with a message for each kind of mistake
     (:func:`klaviyo_assets.api.auth.parse_api_key`).
     """
 

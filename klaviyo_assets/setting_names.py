@@ -12,7 +12,7 @@ from typing import Any
 import dagster as dg
 
 from klaviyo_assets._internal.option import VARIABLE_PREFIX
-from klaviyo_assets.settings import OPTIONS
+from klaviyo_assets.settings.options import OPTIONS
 
 _VARIABLE = re.compile(rf"\b{VARIABLE_PREFIX}([A-Z][A-Z_]*)\b(?:=([\w.\-]*\w))?")
 _HINT = " (or the variable that your KlaviyoResource names; in the environment or a .env file)"

@@ -9,7 +9,7 @@ from types import ModuleType
 import pytest
 
 from klaviyo_assets._internal.option import Option
-from klaviyo_assets.settings import OPTIONS
+from klaviyo_assets.settings.options import OPTIONS
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *(ROOT / "examples").glob("*/README.md")])

@@ -13,7 +13,7 @@ from klaviyo_assets import KlaviyoAssetsError, errors
 from klaviyo_assets.api import klaviyo_errors as api_errors
 from klaviyo_assets.api.klaviyo_errors import KlaviyoError
 from klaviyo_assets.errors import SyncError
-from klaviyo_assets.settings import InvalidSetting
+from klaviyo_assets.settings.options import InvalidSetting
 from klaviyo_assets.validation import InvalidDefinition
 
 INTERNAL = {

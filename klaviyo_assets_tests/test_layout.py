@@ -17,6 +17,7 @@ MADE_FROM = {"_internal", "_version", "errors"}
 """What the catalog imports, so that the sandbox needs it too."""
 
 TESTED_ELSEWHERE = {
+    "assets": "dagster_layer",
     "catalog/types": "catalog",
     "frames": "dagster_layer",
     "load/access": "sync",
@@ -24,6 +25,8 @@ TESTED_ELSEWHERE = {
     "load/deletions": "sync",
     "load/integrity": "sync",
     "load/migrations": "load",
+    "ops": "dagster_layer",
+    "reporting": "dagster_layer",
     "sandbox/generate": "sandbox",
     "sandbox/generate/shop": "sandbox",
 }

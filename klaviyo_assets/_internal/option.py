@@ -1,6 +1,6 @@
 """Describes an option: its meaning, default and bounds, and how its environment variable is parsed.
 
-The options themselves are in :mod:`klaviyo_assets.settings`.
+The options themselves are in :mod:`klaviyo_assets.settings.options`.
 """
 
 import json

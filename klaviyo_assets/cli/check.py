@@ -17,7 +17,7 @@ from klaviyo_assets.catalog.scopes import REQUIRED_SCOPES
 from klaviyo_assets.catalog.selection import select
 from klaviyo_assets.cli.output import say, table
 from klaviyo_assets.errors import KlaviyoAssetsError
-from klaviyo_assets.settings import API_KEY, client_settings, from_environment
+from klaviyo_assets.settings.options import API_KEY, client_settings, from_environment
 
 USABLE, NOT_USABLE, UNCLEAR = 0, 1, 2
 

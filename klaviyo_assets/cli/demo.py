@@ -28,7 +28,7 @@ from klaviyo_assets.cli.demo_marts import build_marts
 from klaviyo_assets.cli.demo_settings import remove_settings_of_account, settings_for_sandbox, without_marts
 from klaviyo_assets.cli.output import say, table
 from klaviyo_assets.errors import KlaviyoAssetsError
-from klaviyo_assets.settings import API_KEY, BASE_URL, DUCKDB_PATH, OPTIONS, Settings, client_settings, from_environment
+from klaviyo_assets.settings.options import API_KEY, BASE_URL, DUCKDB_PATH, OPTIONS, Settings, client_settings, from_environment
 from klaviyo_assets.warehouse.default_name import DEFAULT_SCHEMA
 from klaviyo_assets.warehouse.factory import warehouse_with
 

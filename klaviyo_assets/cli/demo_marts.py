@@ -1,12 +1,12 @@
 """Builds the marts of the demo's database, and its published copy."""
 
+from klaviyo_assets.assets.mart_assets import model_folders
 from klaviyo_assets.cli.output import say
-from klaviyo_assets.mart_assets import model_folders
 from klaviyo_assets.marts.library import marts_schema, read_models
 from klaviyo_assets.marts.mart_runner import MartRunner
 from klaviyo_assets.publish.publisher import Publisher
 from klaviyo_assets.publish.target import PublishTarget
-from klaviyo_assets.settings import OPTIONS, Settings, selected_marts
+from klaviyo_assets.settings.options import OPTIONS, Settings, selected_marts
 from klaviyo_assets.warehouse.default_name import DEFAULT_SCHEMA
 from klaviyo_assets.warehouse.interface import Warehouse
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from klaviyo_assets._internal.option import VARIABLE_PREFIX
-from klaviyo_assets.settings import OPTIONS, Settings
+from klaviyo_assets.settings.options import OPTIONS, Settings
 
 SANDBOX_TYPES = ("default", "catalog_items", "coupon_codes", "list_members")
 """What the demo reads from the sandbox: all that docs/queries.md needs, except reports, which take minutes at Klaviyo's rate limits."""

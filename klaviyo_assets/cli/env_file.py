@@ -6,7 +6,7 @@ from pathlib import Path
 
 from dotenv import load_dotenv
 
-from klaviyo_assets.settings import InvalidSetting
+from klaviyo_assets.settings.options import InvalidSetting
 
 _OTHER_ENCODINGS = {
     codecs.BOM_UTF32_LE: "UTF-32",

@@ -9,7 +9,7 @@ from klaviyo_assets.erasure.erase import Erased, Erasure, Found
 from klaviyo_assets.erasure.subject import DataSubject
 from klaviyo_assets.errors import FolderFailed, KlaviyoAssetsError
 from klaviyo_assets.privacy.hashing import salt_of_environment
-from klaviyo_assets.settings import from_environment
+from klaviyo_assets.settings.options import from_environment
 from klaviyo_assets.warehouse.database_path import checked_path
 from klaviyo_assets.warehouse.factory import warehouse_with
 from klaviyo_assets.warehouse.interface import WarehouseError

@@ -16,12 +16,12 @@ from klaviyo_assets.component.json_schema import with_schema
 from klaviyo_assets.component.scaffolder import KlaviyoScaffolder
 from klaviyo_assets.partitions import EventPartitions
 from klaviyo_assets.schedules import KlaviyoSchedules
-from klaviyo_assets.settings import OPTIONS, RESOURCE_OPTIONS
+from klaviyo_assets.settings.options import OPTIONS, RESOURCE_OPTIONS
 from klaviyo_assets.validation import InvalidDefinition
 
 if TYPE_CHECKING:
-    from klaviyo_assets.asset_sync import Result
-    from klaviyo_assets.sync_op import SyncStep
+    from klaviyo_assets.ops.asset_sync import Result
+    from klaviyo_assets.ops.sync_op import SyncStep
     from klaviyo_assets.translator import KlaviyoTranslator
 
 

@@ -1,4 +1,4 @@
-"""The fields of the component: how each is read from YAML. Options have the default and description that :mod:`klaviyo_assets.settings` declares."""
+"""The fields of the component: how each is read from YAML. Options take default and description from :mod:`klaviyo_assets.settings.options`."""
 
 import re
 from collections.abc import Callable
@@ -13,8 +13,8 @@ from klaviyo_assets._internal.option import Option
 from klaviyo_assets.catalog.groups import DEFAULT
 from klaviyo_assets.partitions import EventPartitions
 from klaviyo_assets.schedules import KlaviyoSchedules
-from klaviyo_assets.setting_kinds import FieldRulesJson, ResourceTypes
-from klaviyo_assets.settings import API_KEY_OPTION, OPTIONS
+from klaviyo_assets.settings.options import API_KEY_OPTION, OPTIONS
+from klaviyo_assets.settings.setting_kinds import FieldRulesJson, ResourceTypes
 
 ENVIRONMENT_PATTERN = rf"^\{{\{{ *env\.({identifiers.PATTERN}) *\}}\}}$"
 """A template that is one environment variable: ``{{ env.NAME }}``."""

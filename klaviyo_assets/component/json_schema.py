@@ -2,7 +2,7 @@
 
 Dagster derives a schema from the fields. Every field there may also be a template, so each is a choice of alternatives, and the message for a wrong
 value is only that it fits none of them. Here the alternatives are merged, so that a message says what is allowed, and the bounds and names that
-:mod:`klaviyo_assets.settings` declares are added.
+:mod:`klaviyo_assets.settings.options` declares are added.
 """
 
 from collections.abc import Mapping
@@ -19,8 +19,8 @@ from klaviyo_assets.catalog.groups import ALL, DEFAULT
 from klaviyo_assets.component.fields import ENVIRONMENT_PATTERN
 from klaviyo_assets.privacy.rules import Action
 from klaviyo_assets.schedules import Occasion
-from klaviyo_assets.setting_kinds import FieldRulesJson, ResourceTypes
-from klaviyo_assets.settings import API_KEY_OPTION, RESOURCE_OPTIONS, options_for
+from klaviyo_assets.settings.options import API_KEY_OPTION, RESOURCE_OPTIONS, options_for
+from klaviyo_assets.settings.setting_kinds import FieldRulesJson, ResourceTypes
 
 _TEMPLATE: Final = {"type": "string", "pattern": r"\{\{.*\}\}"}
 _DATE: Final = r"^\d{4}-\d{2}-\d{2}"

@@ -6,7 +6,7 @@ import dagster as dg
 from pydantic import BaseModel, Field, field_validator
 
 from klaviyo_assets._internal import identifiers
-from klaviyo_assets.settings import API_KEY
+from klaviyo_assets.settings.options import API_KEY
 from klaviyo_assets.validation import check_name
 from klaviyo_assets.warehouse.default_name import DEFAULT_PATH
 

@@ -11,7 +11,7 @@ from duckdb import DuckDBPyConnection
 
 from klaviyo_assets.errors import FolderFailed, KlaviyoAssetsError
 from klaviyo_assets.frames.lazy import Opened
-from klaviyo_assets.run_log import in_the_log_of
+from klaviyo_assets.reporting.run_log import in_the_log_of
 
 
 @dataclass(frozen=True)
@@ -59,6 +59,6 @@ class InputReading:
             ) from error
 
     def _failure(self, error: KlaviyoAssetsError) -> dg.Failure:
-        from klaviyo_assets.failures import failure  # a code location is loaded without it
+        from klaviyo_assets.reporting.failures import failure  # a code location is loaded without it
 
         return failure(error, self.with_user_names)

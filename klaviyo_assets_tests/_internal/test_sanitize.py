@@ -9,7 +9,7 @@ import pytest
 from klaviyo_assets import KlaviyoResource, build_klaviyo_definitions
 from klaviyo_assets._internal.sanitize import MAX_LENGTH, markdown, one_line
 from klaviyo_assets.api.klaviyo_errors import KlaviyoError, RequestFailed
-from klaviyo_assets.checks import unknown_attributes
+from klaviyo_assets.checks.asset_checks import unknown_attributes
 from klaviyo_assets.errors import SyncError
 from klaviyo_assets.quality.drift import Drift, DriftKind
 from klaviyo_assets.sandbox.keys import ALL_SCOPES_KEY

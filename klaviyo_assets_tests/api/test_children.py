@@ -13,7 +13,7 @@ from klaviyo_assets.api.client import ApiResponse, KlaviyoClient
 from klaviyo_assets.api.client_settings import ClientSettings
 from klaviyo_assets.api.scope_check import Access, Verdict, assess
 from klaviyo_assets.catalog.resource_type import ResourceType
-from klaviyo_assets.checks import scope_coverage
+from klaviyo_assets.checks.asset_checks import scope_coverage
 from klaviyo_assets.cli.check import USABLE, exit_status
 from klaviyo_assets.decode import PageDecoder
 from klaviyo_assets.decode.page import Page, frame_of

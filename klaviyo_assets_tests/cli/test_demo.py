@@ -13,7 +13,7 @@ import pytest
 
 from klaviyo_assets.catalog import CATALOG
 from klaviyo_assets.catalog.selection import select
-from klaviyo_assets.checks import COMPLETE, check_specs
+from klaviyo_assets.checks.asset_checks import COMPLETE, check_specs
 from klaviyo_assets.cli.demo_settings import SANDBOX_TYPES
 from klaviyo_assets_tests.accounts import small
 from klaviyo_assets_tests.marts.questions import QUESTIONS

@@ -21,7 +21,7 @@ from klaviyo_assets import CATALOG, EventPartitions, KlaviyoComponent, KlaviyoRe
 from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.sandbox.keys import ALL_SCOPES_KEY
 from klaviyo_assets.sandbox.process import SandboxProcess
-from klaviyo_assets.settings import OPTIONS, RESOURCE_OPTIONS
+from klaviyo_assets.settings.options import OPTIONS, RESOURCE_OPTIONS
 from klaviyo_assets.validation import InvalidDefinition
 from klaviyo_assets_tests import outside_types
 from klaviyo_assets_tests.dagster_layer.projects import KEY, document, loaded, specs, text

@@ -163,7 +163,15 @@ def test_dg_finds_the_component_and_imports_only_its_module() -> None:
     modules = imported(statement)
 
     assert modules == imported("import klaviyo_assets.component.component")
-    names = ("polars", "duckdb", "dagster_duckdb", "httpx", "klaviyo_assets.build", "klaviyo_assets.assets", "klaviyo_assets.resources")
+    names = (
+        "polars",
+        "duckdb",
+        "dagster_duckdb",
+        "httpx",
+        "klaviyo_assets.build",
+        "klaviyo_assets.assets.resource_type_assets",
+        "klaviyo_assets.resources",
+    )
     assert modules.isdisjoint(names)
 
 

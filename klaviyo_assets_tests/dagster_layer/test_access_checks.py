@@ -5,12 +5,12 @@ import asyncio
 import dagster as dg
 import pytest
 
-from klaviyo_assets import checks
 from klaviyo_assets.api.auth import ApiKey
 from klaviyo_assets.api.client import KlaviyoClient
 from klaviyo_assets.api.client_settings import ClientSettings
 from klaviyo_assets.api.scope_check import Access, assess
 from klaviyo_assets.catalog import ACCOUNTS, REVIEWS, ResourceType
+from klaviyo_assets.checks import asset_checks as checks
 from klaviyo_assets_tests.api.client_helpers import HTML, KEY, errors
 from klaviyo_assets_tests.api.scripted import Reply, scripted_server
 

@@ -18,9 +18,9 @@ from klaviyo_assets import (
 )
 from klaviyo_assets.config import KlaviyoSyncConfig
 from klaviyo_assets.errors import AssetUnknown
+from klaviyo_assets.ops.sync_op import SyncStep
 from klaviyo_assets.sandbox.keys import ALL_SCOPES_KEY
 from klaviyo_assets.sandbox.process import SandboxProcess
-from klaviyo_assets.sync_op import SyncStep
 
 Assets = Sequence[dg.AssetsDefinition]
 TYPES = ["flows", "list_members", "lists"]

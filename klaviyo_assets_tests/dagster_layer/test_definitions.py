@@ -14,7 +14,7 @@ from dagster_duckdb import DuckDBResource
 
 import klaviyo_assets
 from klaviyo_assets import CATALOG, KlaviyoResource, KlaviyoTranslator, build_klaviyo_assets, build_klaviyo_definitions
-from klaviyo_assets.settings import InvalidSetting, from_environment
+from klaviyo_assets.settings.options import InvalidSetting, from_environment
 from klaviyo_assets.warehouse.default_name import AmbiguousName, name_in_sql
 from klaviyo_assets.warehouse.interface import Warehouse
 from klaviyo_assets_tests import outside_types

@@ -10,7 +10,7 @@ import pytest
 
 from klaviyo_assets import definitions
 from klaviyo_assets.sandbox.process import SandboxProcess
-from klaviyo_assets.settings import InvalidSetting
+from klaviyo_assets.settings.options import InvalidSetting
 from klaviyo_assets_tests.accounts import local_file, query
 
 pytestmark = [pytest.mark.long, pytest.mark.usefixtures("unpaced")]

@@ -15,8 +15,8 @@ import pytest
 import sqlalchemy
 from sqlalchemy.engine import Engine
 
-from klaviyo_assets.event_batch import ROW_COUNT, log_materializations, mark_as_failed
-from klaviyo_assets.provenance import DATA_VERSION
+from klaviyo_assets.reporting.event_batch import ROW_COUNT, log_materializations, mark_as_failed
+from klaviyo_assets.reporting.provenance import DATA_VERSION
 from klaviyo_assets_tests.dagster_layer.postgres import PostgresServer, postgres_server
 
 pytestmark = pytest.mark.long
@@ -138,7 +138,9 @@ def test_the_rows_are_those_that_dagster_stores_one_at_a_time(instances: Instanc
         "event_logs": 13,
     }
     assert len(found["event_logs of the run"]) == 13
-    assert found == stored(single, run_of_single), f"Dagster {dg.__version__} stores events in another way than klaviyo_assets/event_batch.py"
+    assert found == stored(single, run_of_single), (
+        f"Dagster {dg.__version__} stores events in another way than klaviyo_assets/reporting/event_batch.py"
+    )
 
 
 def test_two_years_take_few_transactions(instances: Instances) -> None:

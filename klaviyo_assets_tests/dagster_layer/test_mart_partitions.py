@@ -10,9 +10,9 @@ import dagster as dg
 import pytest
 
 from klaviyo_assets import EventPartitions, KlaviyoResource, build_klaviyo_assets, build_klaviyo_definitions, build_klaviyo_marts
-from klaviyo_assets.mart_op import MartStep
-from klaviyo_assets.mart_partition_op import MartPartitionStep
 from klaviyo_assets.marts.mart_runner import MartRunner
+from klaviyo_assets.ops.mart_op import MartStep
+from klaviyo_assets.ops.mart_partition_op import MartPartitionStep
 from klaviyo_assets_tests.dagster_layer.shown_checks import shown_checks
 from klaviyo_assets_tests.dagster_layer.stale import stale_causes
 from klaviyo_assets_tests.dagster_layer.test_changed_keys import by_replacements, by_the_key_prefix_of_a_module, raw

@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 
 from klaviyo_assets import CATALOG, KlaviyoResource, build_klaviyo_definitions
-from klaviyo_assets.checks import COMPLETE, check_specs
+from klaviyo_assets.checks.asset_checks import COMPLETE, check_specs
 from klaviyo_assets.sandbox.keys import ALL_SCOPES_KEY
 from klaviyo_assets.sandbox.process import SandboxProcess
 from klaviyo_assets_tests.dagster_layer.account_runs import check_results, definitions, execute, materialized

@@ -9,8 +9,8 @@ import pytest
 from klaviyo_assets import CATALOG, checks
 from klaviyo_assets.audit.audit_tables import AuditRecord
 from klaviyo_assets.audit.compare import Difference, DifferenceState
-from klaviyo_assets.mart_op import _check_result
 from klaviyo_assets.marts.results import CheckResult
+from klaviyo_assets.ops.mart_op import _check_result
 from klaviyo_assets.quality.drift import Drift, DriftKind
 from klaviyo_assets.quality.inspector import KeyFindings
 

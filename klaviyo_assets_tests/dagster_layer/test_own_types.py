@@ -8,7 +8,7 @@ import pytest
 
 from klaviyo_assets import CATALOG, KlaviyoResource, KlaviyoTranslator, build_klaviyo_assets, build_klaviyo_definitions
 from klaviyo_assets.catalog import FullTable
-from klaviyo_assets.checks import schema_drift, unknown_attributes
+from klaviyo_assets.checks.asset_checks import schema_drift, unknown_attributes
 from klaviyo_assets.quality.drift import Drift, DriftKind
 from klaviyo_assets.validation import InvalidDefinition
 from klaviyo_assets_tests.outside_types import VOUCHERS

@@ -12,7 +12,7 @@ import pytest
 from klaviyo_assets import CATALOG, EventPartitions
 from klaviyo_assets.load.batch import Batch
 from klaviyo_assets.load.loader import Loader
-from klaviyo_assets.period_report import PeriodReport
+from klaviyo_assets.reporting.period_report import PeriodReport
 from klaviyo_assets.state.changed_periods import ChangedPeriods
 from klaviyo_assets.state.coverage import CoverageRow, TimeWindow
 from klaviyo_assets.state.periods import Periods
@@ -39,7 +39,7 @@ class Shop:
 
     def __init__(self, warehouse: LocalFile, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch) -> None:
         self.warehouse, self.instance = warehouse, instance
-        monkeypatch.setattr("klaviyo_assets.period_report.log_materializations", self.store)
+        monkeypatch.setattr("klaviyo_assets.reporting.period_report.log_materializations", self.store)
 
     def store(self, _: Any, materializations: Sequence[dg.AssetMaterialization]) -> None:
         for one in materializations:

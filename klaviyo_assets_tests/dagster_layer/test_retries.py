@@ -36,13 +36,13 @@ from klaviyo_assets.errors import (
     TableChanged,
 )
 from klaviyo_assets.extract.metric_selection import UnknownMetric
-from klaviyo_assets.failures import EXPLAINED, failure, failure_of_types
 from klaviyo_assets.marts.mart_errors import FolderMissing, InvalidModel, MartError, ModelFailed, ModelSkipped
 from klaviyo_assets.privacy.rules import InvalidFieldRules
 from klaviyo_assets.publish.target import NotPublished
+from klaviyo_assets.reporting.failures import EXPLAINED, failure, failure_of_types
 from klaviyo_assets.sandbox.keys import ALL_SCOPES_KEY, key_lacking
 from klaviyo_assets.sandbox.process import SandboxProcess
-from klaviyo_assets.settings import InvalidSetting
+from klaviyo_assets.settings.options import InvalidSetting
 from klaviyo_assets.validation import InvalidDefinition
 from klaviyo_assets.warehouse.default_name import AmbiguousName
 from klaviyo_assets.warehouse.interface import WarehouseBusy, WarehouseError

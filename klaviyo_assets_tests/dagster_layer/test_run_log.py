@@ -23,8 +23,8 @@ from klaviyo_assets.api.clock import ServerClock
 from klaviyo_assets.api.rate_limit.limiter import RateLimiter
 from klaviyo_assets.catalog import CATALOG
 from klaviyo_assets.errors import InvalidRange
-from klaviyo_assets.failures import failure
-from klaviyo_assets.run_log import LOGGER, in_the_log_of, log_with_user_names
+from klaviyo_assets.reporting.failures import failure
+from klaviyo_assets.reporting.run_log import LOGGER, in_the_log_of, log_with_user_names
 from klaviyo_assets.sandbox.keys import ALL_SCOPES_KEY, key_lacking
 from klaviyo_assets.sandbox.process import SandboxProcess
 from klaviyo_assets.setting_names import SettingNames

@@ -8,10 +8,10 @@ import dagster as dg
 import pytest
 
 from klaviyo_assets import KlaviyoResource, KlaviyoSchedules, build_klaviyo_assets, build_klaviyo_automation, build_klaviyo_definitions
-from klaviyo_assets.asset_sync import Result
+from klaviyo_assets.ops.asset_sync import Result
+from klaviyo_assets.ops.sync_op import SyncStep
 from klaviyo_assets.sandbox.keys import ALL_SCOPES_KEY
 from klaviyo_assets.sandbox.process import SandboxProcess
-from klaviyo_assets.sync_op import SyncStep
 from klaviyo_assets.validation import InvalidDefinition
 
 

@@ -21,7 +21,7 @@ from klaviyo_assets import (
 from klaviyo_assets.api.klaviyo_errors import ServerFault
 from klaviyo_assets.catalog import ResourceType
 from klaviyo_assets.errors import InvalidRange
-from klaviyo_assets.failures import failure_of_types
+from klaviyo_assets.reporting.failures import failure_of_types
 from klaviyo_assets.sandbox.keys import key_lacking
 from klaviyo_assets.sandbox.process import SandboxProcess
 from klaviyo_assets.validation import InvalidDefinition

@@ -10,7 +10,7 @@ from klaviyo_assets import KlaviyoResource, build_klaviyo_definitions
 from klaviyo_assets._internal import cancellation
 from klaviyo_assets.api.klaviyo_errors import ConnectionFailed, QuotaUsedUp, RateLimited, ServerFault
 from klaviyo_assets.errors import StillLocked
-from klaviyo_assets.failures import failure
+from klaviyo_assets.reporting.failures import failure
 from klaviyo_assets_tests.api.client_helpers import HTML, KEY, errors
 from klaviyo_assets_tests.api.scripted import Reply, Scripted, scripted_server
 from klaviyo_assets_tests.dagster_layer.test_run_log import home, until, words_of

@@ -28,7 +28,7 @@ from klaviyo_assets.catalog import CATALOG
 from klaviyo_assets.errors import SyncError
 from klaviyo_assets.sandbox.keys import ALL_SCOPES_KEY, key_lacking
 from klaviyo_assets.sandbox.process import SandboxProcess
-from klaviyo_assets.settings import InvalidSetting, from_environment
+from klaviyo_assets.settings.options import InvalidSetting, from_environment
 from klaviyo_assets.warehouse import LocalFile
 from klaviyo_assets_tests.accounts import sync
 

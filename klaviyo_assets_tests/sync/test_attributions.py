@@ -12,16 +12,16 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
-from klaviyo_assets import checks
 from klaviyo_assets.catalog import CATALOG
 from klaviyo_assets.catalog.resource_type import ResourceType
+from klaviyo_assets.checks import asset_checks as checks
+from klaviyo_assets.checks.table_checks import TableChecks
 from klaviyo_assets.decode import PageDecoder
 from klaviyo_assets.extract.sync_options import SyncMode, SyncOptions
 from klaviyo_assets.sandbox.process import SandboxProcess
 from klaviyo_assets.staging import staging, writer
 from klaviyo_assets.state.unanswered import ASKED_AGAIN_AFTER
 from klaviyo_assets.sync import missing_resources
-from klaviyo_assets.table_checks import TableChecks
 from klaviyo_assets.warehouse import LocalFile
 from klaviyo_assets_tests.accounts import query, sync, table, truth
 from klaviyo_assets_tests.sandbox.helpers import BASE

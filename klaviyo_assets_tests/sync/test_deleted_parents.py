@@ -11,7 +11,7 @@ from polars.testing import assert_frame_equal
 
 from klaviyo_assets.api.klaviyo_errors import NotFound, ServerFault
 from klaviyo_assets.extract.sync_options import SyncMode, SyncOptions
-from klaviyo_assets.materialization import materialization
+from klaviyo_assets.reporting.materialization import materialization
 from klaviyo_assets.sandbox.process import SandboxProcess
 from klaviyo_assets.warehouse import LocalFile
 from klaviyo_assets_tests.accounts import query, sync, table, truth

@@ -23,7 +23,7 @@ from klaviyo_assets.privacy.hashing import Salt, ValueKind
 from klaviyo_assets.privacy.rules import FieldRules, InvalidFieldRules, parse_rules
 from klaviyo_assets.sandbox.keys import ALL_SCOPES_KEY
 from klaviyo_assets.sandbox.process import SandboxProcess
-from klaviyo_assets.settings import InvalidSetting, from_environment
+from klaviyo_assets.settings.options import InvalidSetting, from_environment
 from klaviyo_assets.sync.sync_report import SyncReport
 from klaviyo_assets.sync.sync_runner import SyncRunner
 from klaviyo_assets.warehouse import LocalFile

@@ -7,12 +7,12 @@ from typing import Any
 
 import dagster as dg
 
-from klaviyo_assets.event_batch import ROW_COUNT, log_check, log_result
-from klaviyo_assets.failures import EXPLAINED, failure
-from klaviyo_assets.mart_op import MartStep
 from klaviyo_assets.marts.results import ModelResult
-from klaviyo_assets.provenance import InputVersions
-from klaviyo_assets.run_log import each_in_the_log_of
+from klaviyo_assets.ops.mart_op import MartStep
+from klaviyo_assets.reporting.event_batch import ROW_COUNT, log_check, log_result
+from klaviyo_assets.reporting.failures import EXPLAINED, failure
+from klaviyo_assets.reporting.provenance import InputVersions
+from klaviyo_assets.reporting.run_log import each_in_the_log_of
 
 
 @dataclass(frozen=True)

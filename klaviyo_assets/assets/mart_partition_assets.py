@@ -1,16 +1,16 @@
-"""Assets with the days of marts as partitions. Their op is thin: its work is in :mod:`klaviyo_assets.mart_partition_op`."""
+"""Assets with the days of marts as partitions. Their op is thin: its work is in :mod:`klaviyo_assets.ops.mart_partition_op`."""
 
 from collections.abc import Mapping
 from typing import Any
 
 import dagster as dg
 
+from klaviyo_assets.assets.op_settings import OpSettings
 from klaviyo_assets.config import PARTITIONS_OF, KlaviyoMartConfig
-from klaviyo_assets.current_keys import by_current_key, current_checks, current_key
 from klaviyo_assets.marts.library import Models
 from klaviyo_assets.marts.model import Scope
-from klaviyo_assets.op_settings import OpSettings
 from klaviyo_assets.partitions import EventPartitions
+from klaviyo_assets.reporting.current_keys import by_current_key, current_checks, current_key
 
 SUFFIX = "_by_day"
 
@@ -88,8 +88,8 @@ def build_mart_partition_op(
     def build_days(context: dg.AssetExecutionContext) -> Any:
         """Build the selected days of the selected models."""
         # Imported only when models are built: a code location is loaded far more often, and should load fast.
-        from klaviyo_assets.mart_op import MartStep
-        from klaviyo_assets.mart_partition_op import MartPartitionStep
+        from klaviyo_assets.ops.mart_op import MartStep
+        from klaviyo_assets.ops.mart_partition_op import MartPartitionStep
 
         current = by_current_key(context.assets_def, build_days, names)
         step = MartStep(

@@ -5,11 +5,11 @@ from collections.abc import Callable
 import dagster as dg
 import pytest
 
-from klaviyo_assets import checks
 from klaviyo_assets.api.klaviyo_errors import KlaviyoError
 from klaviyo_assets.catalog import CATALOG
+from klaviyo_assets.checks import asset_checks as checks
+from klaviyo_assets.checks.table_checks import TableChecks
 from klaviyo_assets.sandbox.process import SandboxProcess
-from klaviyo_assets.table_checks import TableChecks
 from klaviyo_assets.warehouse import LocalFile
 from klaviyo_assets_tests.accounts import query, sync
 

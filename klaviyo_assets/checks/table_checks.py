@@ -7,13 +7,13 @@ from datetime import datetime
 import dagster as dg
 import duckdb
 
-from klaviyo_assets import checks
 from klaviyo_assets._internal.redaction import redact
 from klaviyo_assets._internal.sanitize import markdown, one_line
 from klaviyo_assets.catalog import is_built_in
 from klaviyo_assets.catalog.resource_type import ResourceType
+from klaviyo_assets.checks import asset_checks as checks
 from klaviyo_assets.quality.inspector import Inspector, inspecting
-from klaviyo_assets.run_log import LOGGER
+from klaviyo_assets.reporting.run_log import LOGGER
 from klaviyo_assets.warehouse.interface import Warehouse, WarehouseError
 
 InspectionCheck = Callable[[Inspector], dg.AssetCheckResult]

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 import dagster as dg
 import duckdb
 
-from klaviyo_assets import checks
 from klaviyo_assets._internal.threads import in_thread
 from klaviyo_assets.api.client import KlaviyoClient
 from klaviyo_assets.api.klaviyo_errors import KlaviyoError, ScopeMissing
@@ -16,23 +15,24 @@ from klaviyo_assets.api.rate_limit.daily import is_daily_limit
 from klaviyo_assets.api.scope_check import Access, access_from, assess, assess_all
 from klaviyo_assets.audit.audit import request_rereads
 from klaviyo_assets.audit.audit_store import AuditStore
-from klaviyo_assets.audit_op import AuditExecution
 from klaviyo_assets.catalog import Catalog
 from klaviyo_assets.catalog.resource_type import ResourceType
+from klaviyo_assets.checks import asset_checks as checks
+from klaviyo_assets.checks.table_checks import TableChecks
 from klaviyo_assets.config import KlaviyoSyncConfig, SyncMode, is_unattended
 from klaviyo_assets.errors import InvalidMode, InvalidRange, SyncAlreadyRunning, SyncError
 from klaviyo_assets.extract.feed import Feed
 from klaviyo_assets.extract.sync_options import SyncOptions, conversion_metrics, parse_user_time
-from klaviyo_assets.failures import EXPLAINED
-from klaviyo_assets.materialization import materialization
+from klaviyo_assets.ops.audit_op import AuditExecution
 from klaviyo_assets.partitions import EventPartitions
-from klaviyo_assets.period_report import PeriodReport
 from klaviyo_assets.privacy.apply import FieldRuleSet
+from klaviyo_assets.reporting.failures import EXPLAINED
+from klaviyo_assets.reporting.materialization import materialization
+from klaviyo_assets.reporting.period_report import PeriodReport
 from klaviyo_assets.resources import KlaviyoResource
 from klaviyo_assets.state.coverage import TimeWindow
 from klaviyo_assets.sync.sync_report import SyncReport
 from klaviyo_assets.sync.sync_runner import SyncRunner
-from klaviyo_assets.table_checks import TableChecks
 from klaviyo_assets.warehouse.interface import Warehouse, WarehouseError
 
 Result = dg.AssetCheckResult | dg.MaterializeResult  # type: ignore[type-arg]

@@ -15,7 +15,7 @@ from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetC
 from dagster._core.events import AssetMaterializationPlannedData, StepMaterializationData
 from dagster._core.storage.event_log import InMemoryEventLogStorage, SqliteEventLogStorage
 
-from klaviyo_assets.provenance import DATA_VERSION, InputVersions
+from klaviyo_assets.reporting.provenance import DATA_VERSION, InputVersions
 
 ROW_COUNT = "dagster/partition_row_count"
 """Metadata that Dagster shows for a partition."""

@@ -12,7 +12,7 @@ from klaviyo_assets._internal.option import Number, Option
 from klaviyo_assets.api.client_settings import ClientSettings
 from klaviyo_assets.privacy.hashing import SALT_VARIABLE
 from klaviyo_assets.resources import KlaviyoResource
-from klaviyo_assets.settings import OPTIONS, RESOURCE_OPTIONS, InvalidSetting, Settings, client_settings, from_environment
+from klaviyo_assets.settings.options import OPTIONS, RESOURCE_OPTIONS, InvalidSetting, Settings, client_settings, from_environment
 from klaviyo_assets.warehouse import default_name
 
 DEFAULTS = Settings(base_url="https://a.klaviyo.com", duckdb_path="data/warehouse.duckdb", rate_limit_share=0.9, duckdb_patience=300.0)

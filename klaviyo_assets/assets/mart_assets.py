@@ -1,4 +1,4 @@
-"""Assets of the marts: one per SQL model, all in one op. The op is thin: its work is in :mod:`klaviyo_assets.mart_op`."""
+"""Assets of the marts: one per SQL model, all in one op. The op is thin: its work is in :mod:`klaviyo_assets.ops.mart_op`."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -7,14 +7,14 @@ from typing import Any
 
 import dagster as dg
 
+from klaviyo_assets.assets.mart_partition_assets import build_mart_partition_op, partitioned_mart_specs
+from klaviyo_assets.assets.op_settings import OpSettings
 from klaviyo_assets.catalog import CATALOG, EVENTS, Catalog
 from klaviyo_assets.config import PARTITIONS_OF, RESOURCE_TYPE, KlaviyoMartConfig
-from klaviyo_assets.current_keys import by_current_key, current_key
-from klaviyo_assets.mart_partition_assets import build_mart_partition_op, partitioned_mart_specs
 from klaviyo_assets.marts.library import FIVETRAN, TABLE_OF_VIEW, Models, read_models, schema_of
 from klaviyo_assets.marts.model import UNIQUE_KEY, Model
-from klaviyo_assets.op_settings import OpSettings
 from klaviyo_assets.partitions import EventPartitions
+from klaviyo_assets.reporting.current_keys import by_current_key, current_key
 from klaviyo_assets.setting_names import SettingNames
 from klaviyo_assets.translator import KlaviyoTranslator, checked_translator
 from klaviyo_assets.validation import InvalidDefinition, check_name, check_schema
@@ -215,7 +215,7 @@ def _build_op(
     def build_marts(context: dg.AssetExecutionContext, config: KlaviyoMartConfig) -> Any:
         """Build the selected models and check them."""
         # Imported only when models are built: a code location is loaded far more often, and should load fast.
-        from klaviyo_assets.mart_op import MartStep
+        from klaviyo_assets.ops.mart_op import MartStep
 
         step = MartStep(
             config=config,

@@ -6,13 +6,13 @@ from datetime import date
 
 import dagster as dg
 
-from klaviyo_assets import checks
 from klaviyo_assets._internal.threads import in_thread
 from klaviyo_assets.api.klaviyo_errors import AccessDenied, ApiKeyError
 from klaviyo_assets.audit.audit import Audit
 from klaviyo_assets.audit.audit_store import AuditStore, names_of_metrics
 from klaviyo_assets.audit.audit_tables import AuditRecord
 from klaviyo_assets.audit.compare import Difference
+from klaviyo_assets.checks import asset_checks as checks
 from klaviyo_assets.resources import KlaviyoResource
 from klaviyo_assets.state.coverage import TimeWindow
 from klaviyo_assets.warehouse.interface import Warehouse

@@ -1,4 +1,4 @@
-"""Assets: one per resource type, grouped into ops. The ops are thin: their work is in :mod:`klaviyo_assets.sync_op`.
+"""Assets: one per resource type, grouped into ops. The ops are thin: their work is in :mod:`klaviyo_assets.ops.sync_op`.
 
 Resource types that are read completely within seconds share one op, so a run starts one process for all of them instead of one for each. A
 child type is in the op of its parent, because it needs the parent's table, and a type with a host in the op of its host, because it takes its
@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from klaviyo_assets import checks
+from klaviyo_assets.assets.code_version import code_version
+from klaviyo_assets.assets.op_settings import OpSettings
+from klaviyo_assets.assets.partition_assets import build_partition_op, partitioned_spec
 from klaviyo_assets.catalog import CATALOG, EVENTS, Catalog
 from klaviyo_assets.catalog.resource_type import ResourceType
-from klaviyo_assets.code_version import code_version
+from klaviyo_assets.checks import asset_checks as checks
 from klaviyo_assets.config import RESOURCE_TYPE, KlaviyoSyncConfig
-from klaviyo_assets.current_keys import by_current_key, current_key
-from klaviyo_assets.op_settings import OpSettings
-from klaviyo_assets.partition_assets import build_partition_op, partitioned_spec
 from klaviyo_assets.partitions import EventPartitions, event_partitions
+from klaviyo_assets.reporting.current_keys import by_current_key, current_key
 from klaviyo_assets.setting_names import SettingNames
 from klaviyo_assets.translator import KlaviyoTranslator, checked_translator
 from klaviyo_assets.validation import (
@@ -34,8 +34,8 @@ from klaviyo_assets.validation import (
 )
 
 if TYPE_CHECKING:
-    from klaviyo_assets.asset_sync import Result
-    from klaviyo_assets.sync_op import SyncStep
+    from klaviyo_assets.ops.asset_sync import Result
+    from klaviyo_assets.ops.sync_op import SyncStep
 
 SMALL_TYPES = "small_types"
 """Name of the shared op, after the prefix: ``klaviyo_small_types``."""
@@ -223,8 +223,8 @@ def _build_op(
     def sync_assets(context: dg.AssetExecutionContext, config: KlaviyoSyncConfig) -> Any:
         """Sync the selected resource types of the op."""
         # Imported only when a sync runs: a code location is loaded far more often, and should load fast.
-        from klaviyo_assets.execute_hook import executed
-        from klaviyo_assets.sync_op import SyncStep
+        from klaviyo_assets.ops.execute_hook import executed
+        from klaviyo_assets.ops.sync_op import SyncStep
 
         step = SyncStep(
             config=config,

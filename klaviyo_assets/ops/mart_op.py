@@ -12,16 +12,16 @@ from klaviyo_assets._internal.sanitize import one_line
 from klaviyo_assets.catalog import Catalog
 from klaviyo_assets.config import KlaviyoMartConfig, is_unattended
 from klaviyo_assets.errors import SyncAlreadyRunning
-from klaviyo_assets.failures import EXPLAINED, failure, failure_of_types
-from klaviyo_assets.mart_days import MartDays
 from klaviyo_assets.marts.library import Models
 from klaviyo_assets.marts.mart_errors import ModelSkipped
 from klaviyo_assets.marts.mart_runner import MartRunner
 from klaviyo_assets.marts.results import CheckResult, ModelResult
 from klaviyo_assets.partitions import EventPartitions
-from klaviyo_assets.provenance import InputVersions
+from klaviyo_assets.reporting.failures import EXPLAINED, failure, failure_of_types
+from klaviyo_assets.reporting.mart_days import MartDays
+from klaviyo_assets.reporting.provenance import InputVersions
+from klaviyo_assets.reporting.run_log import each_in_the_log_of
 from klaviyo_assets.resources import KlaviyoResource
-from klaviyo_assets.run_log import each_in_the_log_of
 from klaviyo_assets.setting_names import SettingNames
 from klaviyo_assets.warehouse.factory import warehouse_with
 

@@ -1,16 +1,16 @@
-"""The asset with the days of events as partitions. Its op is thin: its work is in :mod:`klaviyo_assets.partition_op`."""
+"""The asset with the days of events as partitions. Its op is thin: its work is in :mod:`klaviyo_assets.ops.partition_op`."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import dagster as dg
 
+from klaviyo_assets.assets.op_settings import OpSettings
 from klaviyo_assets.catalog import EVENTS
 from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.config import PARTITIONS_OF, KlaviyoSyncConfig
-from klaviyo_assets.current_keys import current_checks, current_key
-from klaviyo_assets.op_settings import OpSettings
 from klaviyo_assets.partitions import EventPartitions
+from klaviyo_assets.reporting.current_keys import current_checks, current_key
 
 _DESCRIPTION = (
     "The {periods} of `events`. Each sync of `events` reports here the {periods} with rows that it has changed; one that was never read is missing. "
@@ -71,7 +71,7 @@ def build_partition_op(
     def read_partitions(context: dg.AssetExecutionContext) -> Any:
         """Read the selected days again, each range of adjacent days at once."""
         # Imported only when it runs: a code location is loaded far more often, and should load fast.
-        from klaviyo_assets.partition_op import PartitionStep, RangeStep
+        from klaviyo_assets.ops.partition_op import PartitionStep, RangeStep
 
         (asset,) = context.selected_asset_keys
         events = current_key(context, events_op.op.name, events_op.get_output_name_for_asset_key(events_key)) or events_key

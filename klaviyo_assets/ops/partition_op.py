@@ -8,18 +8,18 @@ from typing import Any
 
 import dagster as dg
 
-from klaviyo_assets.asset_sync import AssetDone, AssetSync, Result
 from klaviyo_assets.config import KlaviyoSyncConfig, SyncMode
 from klaviyo_assets.errors import NotSynced
-from klaviyo_assets.event_batch import ROW_COUNT, log_check, log_result
-from klaviyo_assets.execute_hook import results_of
-from klaviyo_assets.failures import EXPLAINED, failure
+from klaviyo_assets.ops.asset_sync import AssetDone, AssetSync, Result
+from klaviyo_assets.ops.execute_hook import results_of
+from klaviyo_assets.ops.sync_op import SyncStep
 from klaviyo_assets.partitions import EventPartitions
-from klaviyo_assets.period_report import PeriodReport
-from klaviyo_assets.provenance import InputVersions
-from klaviyo_assets.run_log import log_with_user_names
+from klaviyo_assets.reporting.event_batch import ROW_COUNT, log_check, log_result
+from klaviyo_assets.reporting.failures import EXPLAINED, failure
+from klaviyo_assets.reporting.period_report import PeriodReport
+from klaviyo_assets.reporting.provenance import InputVersions
+from klaviyo_assets.reporting.run_log import log_with_user_names
 from klaviyo_assets.state.coverage import TimeWindow
-from klaviyo_assets.sync_op import SyncStep
 from klaviyo_assets.warehouse.interface import Warehouse
 
 

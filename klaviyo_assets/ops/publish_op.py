@@ -7,12 +7,12 @@ from typing import Any
 import dagster as dg
 
 from klaviyo_assets.catalog import CATALOG, Catalog
-from klaviyo_assets.failures import EXPLAINED, failure
 from klaviyo_assets.publish.parquet import month_columns
 from klaviyo_assets.publish.publisher import Publication, Publisher
 from klaviyo_assets.publish.target import NotPublished, PublishTarget
+from klaviyo_assets.reporting.failures import EXPLAINED, failure
+from klaviyo_assets.reporting.run_log import in_the_log_of
 from klaviyo_assets.resources import KlaviyoResource
-from klaviyo_assets.run_log import in_the_log_of
 from klaviyo_assets.setting_names import SettingNames
 from klaviyo_assets.warehouse.factory import warehouse_with
 

@@ -5,10 +5,10 @@ from typing import Any
 
 import dagster as dg
 
-from klaviyo_assets.asset_sync import Result
 from klaviyo_assets.errors import NotSynced
-from klaviyo_assets.failures import failure
-from klaviyo_assets.sync_op import SyncStep
+from klaviyo_assets.ops.asset_sync import Result
+from klaviyo_assets.ops.sync_op import SyncStep
+from klaviyo_assets.reporting.failures import failure
 
 
 def executed(

@@ -16,7 +16,7 @@ from klaviyo_assets._internal.option import VARIABLE_PREFIX, Names, Number, Opti
 from klaviyo_assets.api.client_settings import DEFAULT_BASE_URL, MIN_MAX_RESPONSE_BYTES, ClientSettings
 from klaviyo_assets.catalog import CATALOG, Catalog
 from klaviyo_assets.errors import KlaviyoAssetsError
-from klaviyo_assets.setting_checks import (
+from klaviyo_assets.settings.setting_checks import (
     check_account_id,
     check_base_url,
     check_grain,
@@ -29,7 +29,7 @@ from klaviyo_assets.setting_checks import (
     check_start_date,
     check_timezone,
 )
-from klaviyo_assets.setting_kinds import FieldRulesJson, ResourceTypes
+from klaviyo_assets.settings.setting_kinds import FieldRulesJson, ResourceTypes
 from klaviyo_assets.warehouse.default_name import DEFAULT_PATH, default_path
 from klaviyo_assets.warehouse.memory_limit import DEFAULT_MEMORY_LIMIT, MAX_THREADS, MEMORY_LIMIT_WORDS, PATIENCE
 

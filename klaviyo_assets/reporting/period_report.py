@@ -9,11 +9,11 @@ import dagster as dg
 
 from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.errors import DaysDiffer
-from klaviyo_assets.event_batch import ROW_COUNT, log_materializations, mark_as_failed
 from klaviyo_assets.load.transaction_retry import retry_on_conflict
 from klaviyo_assets.partitions import EventPartitions
-from klaviyo_assets.provenance import DATA_VERSION
 from klaviyo_assets.quality.period_counts import PeriodCounts
+from klaviyo_assets.reporting.event_batch import ROW_COUNT, log_materializations, mark_as_failed
+from klaviyo_assets.reporting.provenance import DATA_VERSION
 from klaviyo_assets.state.changed_periods import ChangedPeriod, ChangedPeriods
 from klaviyo_assets.state.coverage import TimeWindow
 from klaviyo_assets.state.data_version import data_version

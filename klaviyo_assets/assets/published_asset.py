@@ -93,7 +93,7 @@ def build_klaviyo_published(
     )
     def publish(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[Any]]:
         # Imported only when it runs: a code location is loaded far more often, and should load fast.
-        from klaviyo_assets.publish_op import PublishStep
+        from klaviyo_assets.ops.publish_op import PublishStep
 
         (key,) = context.selected_asset_keys
         klaviyo = getattr(context.resources, resource_key)

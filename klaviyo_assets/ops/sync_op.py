@@ -9,17 +9,17 @@ import dagster as dg
 
 from klaviyo_assets._internal.event_loop import merge_streams
 from klaviyo_assets._internal.redaction import redact, without_key
-from klaviyo_assets.asset_sync import AssetDone, AssetFailure, AssetSync, Result
 from klaviyo_assets.catalog import CATALOG, Catalog
 from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.config import KlaviyoSyncConfig
 from klaviyo_assets.errors import AssetUnknown
 from klaviyo_assets.extract.feed import Feed
-from klaviyo_assets.failures import EXPLAINED, failure, failure_of_types
+from klaviyo_assets.ops.asset_sync import AssetDone, AssetFailure, AssetSync, Result
 from klaviyo_assets.partitions import EventPartitions
 from klaviyo_assets.privacy.apply import FieldRuleSet, rule_sets_for
+from klaviyo_assets.reporting.failures import EXPLAINED, failure, failure_of_types
+from klaviyo_assets.reporting.run_log import each_in_the_log_of, log_with_user_names
 from klaviyo_assets.resources import KlaviyoResource
-from klaviyo_assets.run_log import each_in_the_log_of, log_with_user_names
 from klaviyo_assets.setting_names import VARIABLES, SettingNames
 from klaviyo_assets.warehouse.factory import warehouse_with
 from klaviyo_assets.warehouse.interface import Warehouse

@@ -1,0 +1,1 @@
+"""Every option of the package, declared once, and the checks of its values."""

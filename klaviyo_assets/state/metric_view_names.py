@@ -45,7 +45,7 @@ class Properties(BookkeepingStore):
         rows = [(id_, position, one.name, one.kind, one.column) for id_, found in properties.items() for position, one in enumerate(found)]
         if rows:
             names = "metric_id, position, property, kind, column_name"
-            # One statement: there are thousands of rows at the first sync, and DuckDB plans each statement anew.
+            # One statement: there are thousands of rows at the first sync, and DuckDB plans each statement on its own.
             values = ", ".join("unnest(?)" for _ in range(5))
             self.connection.execute(f"INSERT INTO {self.table} ({names}) SELECT {values}", [list(column) for column in zip(*rows, strict=True)])
 

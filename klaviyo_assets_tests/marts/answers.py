@@ -46,7 +46,7 @@ class Answers:
     def rows(self, number: str) -> list[dict[str, Any]]:
         """Return the rows of a query of the docs, without a limit of rows or a least number of messages."""
         sql = QUESTIONS[number].replace("LIMIT 20", "").replace("HAVING sum(delivered) >= 100", "")
-        sql = sql.replace("now()", f"TIMESTAMPTZ '{self.shop['now']}'")  # The sandbox's clock stands still.
+        sql = sql.replace("now()", f"TIMESTAMPTZ '{self.shop['now']}'")  # The sandbox's clock does not move.
         with self.warehouse.connection() as connection:
             connection.execute(f"SET search_path = '{self.warehouse.database}.{SCHEMA}_marts,{self.warehouse.database}.{SCHEMA}'")
             found = connection.execute(sql)

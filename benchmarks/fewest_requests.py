@@ -18,6 +18,9 @@ _DAYS_OF_A_REPORT = 60
 _SEGMENTS_OF_A_REPORT = 100
 """A report of segments is filtered by at most this many ids."""
 
+_CHANGING_YEARS = 2
+"""This year and the last one: messages that were sent at its end are still opened."""
+
 _JOINS_AND_COUNT = 2
 """Requests that show who has joined a group, and whether anyone has left it."""
 
@@ -52,7 +55,7 @@ class FewestRequests:
     def _update(self, entry: ResourceType) -> int:
         replication = entry.replication
         if replication.report:
-            return self._parts(replication.report)
+            return self._changing_windows(entry, replication.report)
         if isinstance(replication, Incremental | NewestFirst):
             changed = "SELECT sum(rows_inserted + rows_updated) FROM _syncs WHERE resource_type = ? AND started_at >= ?"
             return max(1, self._pages(entry, self._number_of(changed, entry.name, self.began)))
@@ -107,6 +110,10 @@ class FewestRequests:
             return self._number_of(f"SELECT count(DISTINCT {report.field}) FROM {entry.name}")
         days = self._number_of(f"SELECT date_diff('day', min({report.field}), max({report.field})) + 1 FROM {entry.name}")
         return math.ceil(days / _DAYS_OF_A_REPORT) * self._parts(report)
+
+    def _changing_windows(self, entry: ResourceType, report: Report) -> int:
+        """Count the requests for the windows with numbers that still change."""
+        return min(_CHANGING_YEARS, self._windows(entry, report)) if report.windows is ReportWindows.YEARS else self._parts(report)
 
     def _parts(self, report: Report) -> int:
         """Count the requests of one window: segments are requested by their ids."""

@@ -6,9 +6,10 @@ from datetime import UTC, date, datetime, timedelta
 import dagster as dg
 import pytest
 
-from klaviyo_assets import CATALOG, checks
+from klaviyo_assets import CATALOG
 from klaviyo_assets.audit.audit_tables import AuditRecord
 from klaviyo_assets.audit.compare import Difference, DifferenceState
+from klaviyo_assets.checks import asset_checks
 from klaviyo_assets.marts.results import CheckResult
 from klaviyo_assets.ops.mart_op import _check_result
 from klaviyo_assets.quality.drift import Drift, DriftKind
@@ -24,17 +25,20 @@ def differences(state: DifferenceState, reread_at: datetime | None = None) -> li
 
 
 def audit(found: Sequence[Difference] = (), lost: int = 0) -> dg.AssetCheckResult:
-    return checks.complete(AuditRecord(NOW, None, 1234, 15880, 1234, {}, lost), found, {}, ASSET)
+    return asset_checks.complete(AuditRecord(NOW, None, 1234, 15880, 1234, {}, lost), found, {}, ASSET)
 
 
 @pytest.mark.parametrize(
     ("result", "shown"),
     [
-        (checks.primary_key(KeyFindings(1234567, 2345, ["a"] * 3456, touched_only=False), ASSET), ["1,234,567 rows", "2,345 without", "3,456 keys"]),
-        (checks.unknown_attributes(DRIFTS, ASSET), ["(12,345 rows)"]),
-        (checks.schema_drift(DRIFTS, ASSET), ["(12,345 rows)"]),
-        (checks.included_complete(12345, 6789, CATALOG["profiles"], ASSET), ["12,345 profiles", "6,789 rows"]),
-        (checks.host_complete(12345, CATALOG["campaign_messages"], ASSET), ["12,345 records"]),
+        (
+            asset_checks.primary_key(KeyFindings(1234567, 2345, ["a"] * 3456, touched_only=False), ASSET),
+            ["1,234,567 rows", "2,345 without", "3,456 keys"],
+        ),
+        (asset_checks.unknown_attributes(DRIFTS, ASSET), ["(12,345 rows)"]),
+        (asset_checks.schema_drift(DRIFTS, ASSET), ["(12,345 rows)"]),
+        (asset_checks.included_complete(12345, 6789, CATALOG["profiles"], ASSET), ["12,345 profiles", "6,789 rows"]),
+        (asset_checks.host_complete(12345, CATALOG["campaign_messages"], ASSET), ["12,345 records"]),
         (audit(), ["15,880 days of 1,234 metrics"]),
         (audit(differences(DifferenceState.MISMATCH)), ["1,234 differ"]),
         (audit(differences(DifferenceState.REREAD_PENDING)), ["1,234 are pending"]),

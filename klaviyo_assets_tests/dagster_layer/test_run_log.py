@@ -17,12 +17,13 @@ import polars as pl
 import pytest
 from filelock import FileLock
 
-from klaviyo_assets import KlaviyoResource, build_klaviyo_definitions, run_log
+from klaviyo_assets import KlaviyoResource, build_klaviyo_definitions
 from klaviyo_assets._internal import cancellation
 from klaviyo_assets.api.clock import ServerClock
 from klaviyo_assets.api.rate_limit.limiter import RateLimiter
 from klaviyo_assets.catalog import CATALOG
 from klaviyo_assets.errors import InvalidRange
+from klaviyo_assets.reporting import run_log
 from klaviyo_assets.reporting.failures import failure
 from klaviyo_assets.reporting.run_log import LOGGER, in_the_log_of, log_with_user_names
 from klaviyo_assets.sandbox.keys import ALL_SCOPES_KEY, key_lacking

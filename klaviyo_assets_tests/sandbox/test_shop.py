@@ -266,7 +266,8 @@ CONSENTS = (
 def test_consent_follows_events_that_arrive_later(shop: State) -> None:
     state = begin(shop.options)
     metrics = {role_of_metric(metric): metric.id for metric in state.account.store["metrics"]}
-    people = [record.id for record in state.account.store["profiles"] if record.id in {one["profile"] for one in events_of(state)}][:12]
+    active = {event["profile"] for event in events_of(state)}
+    people = [record.id for record in state.account.store["profiles"] if record.id in active][:12]
     rng, hour = random.Random(1), 3600 * SECOND
     for number in range(240):
         now = state.account.settle()

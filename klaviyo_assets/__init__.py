@@ -25,13 +25,13 @@ if TYPE_CHECKING:
     from klaviyo_assets.build import build_klaviyo_checks, build_klaviyo_definitions
     from klaviyo_assets.catalog import CATALOG, Catalog
     from klaviyo_assets.component.component import KlaviyoComponent
-    from klaviyo_assets.config import KlaviyoSyncConfig, SyncMode
     from klaviyo_assets.errors import KlaviyoAssetsError
     from klaviyo_assets.io_manager import KlaviyoFrameIOManager
     from klaviyo_assets.jobs import build_klaviyo_automation
     from klaviyo_assets.partitions import EventPartitions
     from klaviyo_assets.publish.target import PublishTarget
     from klaviyo_assets.resources import KlaviyoResource
+    from klaviyo_assets.run_config import KlaviyoSyncConfig, SyncMode
     from klaviyo_assets.schedules import KlaviyoSchedules
     from klaviyo_assets.translator import KlaviyoTranslator
     from klaviyo_assets.validation import InvalidDefinition
@@ -71,10 +71,10 @@ _MODULES = {
     "KlaviyoFrameIOManager": "io_manager",
     "KlaviyoResource": "resources",
     "KlaviyoSchedules": "schedules",
-    "KlaviyoSyncConfig": "config",
+    "KlaviyoSyncConfig": "run_config",
     "KlaviyoTranslator": "translator",
     "PublishTarget": "publish.target",
-    "SyncMode": "config",
+    "SyncMode": "run_config",
     "build_klaviyo_assets": "assets.resource_type_assets",
     "build_klaviyo_automation": "jobs",
     "build_klaviyo_checks": "build",

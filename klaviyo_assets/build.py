@@ -13,8 +13,7 @@ from klaviyo_assets.assets.mart_assets import Marts, build_klaviyo_marts
 from klaviyo_assets.assets.published_asset import build_klaviyo_published, publish_target
 from klaviyo_assets.assets.resource_type_assets import Execute, build_klaviyo_assets, run
 from klaviyo_assets.catalog import CATALOG, Catalog
-from klaviyo_assets.config import PARTITIONS_OF, RESOURCE_TYPE
-from klaviyo_assets.duckdb_resource import as_resource, catalog_of
+from klaviyo_assets.database_argument import as_resource, database_name_of
 from klaviyo_assets.extract.sync_options import parse_start_date
 from klaviyo_assets.io_manager import DATABASE_VARIABLES, KlaviyoFrameIOManager
 from klaviyo_assets.jobs import build_klaviyo_automation, build_publish_job
@@ -22,6 +21,7 @@ from klaviyo_assets.launchpad import kept_out_of_launchpad
 from klaviyo_assets.partitions import EventPartitions, event_partitions
 from klaviyo_assets.publish.target import PublishTarget
 from klaviyo_assets.resources import KlaviyoResource, check_account
+from klaviyo_assets.run_config import PARTITIONS_OF, RESOURCE_TYPE
 from klaviyo_assets.schedules import KlaviyoSchedules
 from klaviyo_assets.setting_names import SettingNames, names_in_code
 from klaviyo_assets.translator import KlaviyoTranslator, checked_translator
@@ -162,7 +162,7 @@ def build_klaviyo_definitions(
                     duckdb_patience=klaviyo.duckdb_patience,
                     duckdb_memory_limit=klaviyo.duckdb_memory_limit,
                     duckdb_threads=klaviyo.duckdb_threads,
-                    setting_names={variable: setting_names.with_user_names(variable) for variable in DATABASE_VARIABLES},
+                    setting_names={variable: setting_names.with_configured_names(variable) for variable in DATABASE_VARIABLES},
                 )
             ),
         },
@@ -196,7 +196,7 @@ def account_translator(translator: KlaviyoTranslator | None, name: str, database
     """
     translator = KlaviyoTranslator() if translator is None else checked_translator(translator)
     kind = "duckdb" if isinstance(database, DuckDBResource) else None
-    return translator.following(name, f"{name}_frames", catalog_of(database), storage_kind=kind)
+    return translator.following(name, f"{name}_frames", database_name_of(database), storage_kind=kind)
 
 
 def _with_owners_and_tags(spec: dg.AssetSpec, owners: Sequence[str], tags: Mapping[str, str]) -> dg.AssetSpec:

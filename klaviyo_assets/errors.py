@@ -1,41 +1,41 @@
 """The root of all errors that this package raises.
 
 Every error that a user can see derives from :class:`KlaviyoAssetsError`. Classes that several
-packages raise are defined here, the others in the module that the tree names::
+packages raise are defined here, the others in the module that the tree names. The hierarchy, by indentation::
 
     KlaviyoAssetsError
-      x KlaviyoError            the Klaviyo API: key, scopes, limits, network (its own tree: klaviyo_assets/api/klaviyo_errors.py)
-      x SyncError               a sync, an audit or an erasure cannot be done
-        - InvalidRange          the run config names a field or time window that cannot be read
-        - InvalidMode           the run config names a mode that the resource type does not have
-        - NotSynced             a user's ``execute`` has not run a sync, or has not passed its results on
-        - AssetUnknown          the keys of assets were changed in a way that their op does not know
-        - UnknownMetric         a setting names a metric that the account does not have (klaviyo_assets/extract/metric_selection.py)
-        - SyncAlreadyRunning    another run is syncing this resource type
-        - AccountMismatch       the schema holds another account's data
-        - NewerLayout           a later version of this package has written the schema
-        - FolderFailed          the files next to the database cannot be written (a full disk, a missing permission)
-        - TableChanged          another program has changed a table while the sync was running
-        - NotOurs               another program uses the name of one of our tables, or has added a constraint to one
-        - DaysDiffer            an audit has found differences, and the days are marked as failed partitions
-        - StillLocked           another process keeps a file next to the database locked
-      x WarehouseError          the database cannot be used (klaviyo_assets/warehouse/interface.py)
-        - WarehouseBusy         another process has it open
-      x MartError               a model of the marts cannot be built (klaviyo_assets/marts/mart_errors.py)
-        - InvalidModel          its header or its SQL has a mistake
-        - ModelFailed           DuckDB cannot build it
-        - ModelSkipped          a model that it needs was not built
-        - FolderMissing         a folder of models does not exist
-      x InvalidSetting          an environment variable has an unusable value (klaviyo_assets/settings/options.py)
-      x InvalidDefinition       code passes an unusable value to this package (klaviyo_assets/validation.py)
-      x InvalidFieldRules       a field rule names an unknown field or an impossible action (klaviyo_assets/privacy/rules.py)
-      x CatalogError            resource types do not form a catalog (klaviyo_assets/catalog/catalog_errors.py)
-        - UnknownResourceType   a name is not in the catalog
-        - MissingTrait          a resource type is used as a child, for example, but has no parent
-      x AmbiguousName           the schema and the database have the same name (klaviyo_assets/warehouse/default_name.py)
-      x DemoFailed              ``klaviyo-assets demo`` cannot start (klaviyo_assets/cli/demo.py)
-      x NotPublished            a running sync postpones the published copy (klaviyo_assets/publish/target.py)
-      x OutputFailed            the terminal output cannot be written (klaviyo_assets/cli/output.py)
+        KlaviyoError                the Klaviyo API: key, scopes, limits, network (its own tree: klaviyo_assets/api/klaviyo_errors.py)
+        SyncError                   a sync, an audit or an erasure cannot be done
+            InvalidRange            the run config names a field or time window that cannot be read
+            InvalidMode             the run config names a mode that the resource type does not have
+            NotSynced               a user's ``execute`` has not run a sync, or has not passed its results on
+            AssetUnknown            the keys of assets were changed in a way that their op does not know
+            UnknownMetric           a setting names a metric that the account does not have (klaviyo_assets/extract/metric_selection.py)
+            SyncAlreadyRunning      another run is syncing this resource type
+            AccountMismatch         the schema holds another account's data
+            NewerLayout             a later version of this package has written the schema
+            FolderFailed            the files next to the database cannot be written (a full disk, a missing permission)
+            TableChanged            another program has changed a table while the sync was running
+            NotOurs                 another program uses the name of one of our tables, or has added a constraint to one
+            DaysDiffer              an audit has found differences, and the days are marked as failed partitions
+            StillLocked             another process keeps a file next to the database locked
+        WarehouseError              the database cannot be used (klaviyo_assets/warehouse/interface.py)
+            WarehouseBusy           another process has it open
+        MartError                   a model of the marts cannot be built (klaviyo_assets/marts/mart_errors.py)
+            InvalidModel            its header or its SQL has a mistake
+            ModelFailed             DuckDB cannot build it
+            ModelSkipped            a model that it needs was not built
+            FolderMissing           a folder of models does not exist
+        InvalidSetting              an environment variable has an unusable value (klaviyo_assets/settings/options.py)
+        InvalidDefinition           code passes an unusable value to this package (klaviyo_assets/validation.py)
+        InvalidFieldRules           a field rule names an unknown field or an impossible action (klaviyo_assets/privacy/rules.py)
+        CatalogError                resource types do not form a catalog (klaviyo_assets/catalog/catalog_errors.py)
+            UnknownResourceType     a name is not in the catalog
+            MissingTrait            a resource type is used as a child, for example, but has no parent
+        AmbiguousName               the schema and the database have the same name (klaviyo_assets/warehouse/default_name.py)
+        DemoFailed                  ``klaviyo-assets demo`` cannot start (klaviyo_assets/cli/demo.py)
+        NotPublished                a running sync postpones the published copy (klaviyo_assets/publish/target.py)
+        OutputFailed                the terminal output cannot be written (klaviyo_assets/cli/output.py)
 """
 
 import errno

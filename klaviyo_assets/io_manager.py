@@ -78,8 +78,8 @@ class KlaviyoFrameIOManager(dg.ConfigurableIOManager):
         source = _source(context)
         selection = _selection(context)
         kind = _kind(context)
-        with_user_names = partial(replace_names, _own_names(context) | self.setting_names)
-        reading = InputReading(context.log, with_user_names, ".".join(source.table), context.asset_key.to_user_string())
+        with_configured_names = partial(replace_names, _own_names(context) | self.setting_names)
+        reading = InputReading(context.log, with_configured_names, ".".join(source.table), context.asset_key.to_user_string())
         with reading.reported():
             warehouse = warehouse_with(self, self.duckdb)
         copy = source.copy or self.published

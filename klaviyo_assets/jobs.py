@@ -10,8 +10,8 @@ import dagster as dg
 
 from klaviyo_assets.catalog import CATALOG, Catalog
 from klaviyo_assets.catalog.resource_type import ResourceType
-from klaviyo_assets.checks import asset_checks as checks
-from klaviyo_assets.config import PARTITIONS_OF, RESOURCE_TYPE, SyncMode
+from klaviyo_assets.checks import asset_checks
+from klaviyo_assets.run_config import PARTITIONS_OF, RESOURCE_TYPE, SyncMode
 from klaviyo_assets.schedules import KlaviyoSchedules, Occasion, schedules_of
 from klaviyo_assets.validation import InvalidDefinition, check_op_names
 
@@ -162,7 +162,7 @@ class _Builder:
         description = f"Sync {selected}, with all checks." if selected else "Sync every resource type, with its checks."
         yield _ScheduledJob(self._sync("sync", self.members, description), "sync", selected or "everything")
         description = "Check whether the API key is valid and has every scope; syncs nothing."
-        access = self._checks("checks", checks.ACCESS_CHECKS, description)
+        access = self._checks("checks", asset_checks.ACCESS_CHECKS, description)
         yield _ScheduledJob(access, "checks", "the access checks, before the sync")
         if hourly := [one for one in self.members if one.entry.refresh == "hourly"]:
             names = _listed(hourly)
@@ -177,7 +177,7 @@ class _Builder:
         if counted := [one for one in self.members if one.entry.counted_by is not None]:
             names = _listed(counted)
             description = f"Compare {names} with Klaviyo's own counts, by metric and day; syncs nothing."
-            audit = self._checks("audit", [checks.COMPLETE], description)
+            audit = self._checks("audit", [asset_checks.COMPLETE], description)
             yield _ScheduledJob(audit, "audit", f"the audit of {names}")
             description = "Read the days again on which the last audit found a difference, and compare them once more."
             yield _ScheduledJob(self._sync("repair", counted, description, SyncMode.repair), None)

@@ -32,7 +32,7 @@ class SettingNames:
 
     Example:
         >>> names = SettingNames("eu", "eu_duckdb", {"api_key": "KLAVIYO_EU"})
-        >>> names.with_user_names("Set KLAVIYO_API_KEY to the key.")
+        >>> names.with_configured_names("Set KLAVIYO_API_KEY to the key.")
         "Set the field api_key of resource 'eu' (environment variable KLAVIYO_EU) to the key."
     """
 
@@ -40,7 +40,7 @@ class SettingNames:
     duckdb_key: str = ""
     variables: Mapping[str, str] = field(default_factory=dict)
 
-    def with_user_names(self, text: str) -> str:
+    def with_configured_names(self, text: str) -> str:
         """Return a message with the user's own names in place of this library's variables."""
         if self.resource_key is None:
             return text

@@ -21,7 +21,7 @@ from klaviyo_assets.extract import dividing
 from klaviyo_assets.extract.sync_options import SyncOptions
 from klaviyo_assets.load.loader import Loader
 from klaviyo_assets.sandbox.keys import ALL_SCOPES_KEY
-from klaviyo_assets.staging import staging, writer
+from klaviyo_assets.staging import background_writer, staging
 from klaviyo_assets.staging.staging import Staging
 from klaviyo_assets.sync import sync_runner as run
 from klaviyo_assets_tests.accounts import local_file
@@ -33,7 +33,7 @@ PAGES_BEFORE = 8
 
 
 async def main(base_url: str, folder: str, name: str, pages: str = "") -> None:
-    writer.ROWS_PER_LOAD, writer._GROWTH = 100, 1_000_000
+    background_writer.ROWS_PER_LOAD, background_writer._GROWTH = 100, 1_000_000
     staging.ROWS_PER_FILE = 50
     dividing.PAGES_BEFORE = PAGES_BEFORE
     if pages:

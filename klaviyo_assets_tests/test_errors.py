@@ -47,14 +47,25 @@ def test_every_error_derives_from_the_root() -> None:
     assert outside == set(INTERNAL)
 
 
+def drawn_parents(docstring: str) -> Iterator[tuple[str, str]]:
+    """Yield each class of a tree that a docstring draws by indentation, with the class above it."""
+    above: list[tuple[int, str]] = []
+    for line in docstring.partition("::\n\n")[2].splitlines():
+        indent, name = len(line) - len(line.lstrip()), line.split()[0]
+        above = [one for one in above if one[0] < indent]
+        if above:
+            yield name, above[-1][1]
+        above.append((indent, name))
+
+
 @pytest.mark.parametrize(
     ("tree", "root", "others"), [(errors, KlaviyoAssetsError, KlaviyoError), (api_errors, KlaviyoError, None)], ids=["all", "api"]
 )
 def test_the_tree_in_the_docstring_is_complete(tree: ModuleType, root: type, others: type | None) -> None:
-    drawn = {line.split()[1] for line in (tree.__doc__ or "").splitlines() if line.strip().startswith(("x ", "- "))}
     below = {one for one in exceptions() if issubclass(one, root) and one is not root}
 
-    assert drawn == {one.__name__ for one in below if one is others or others is None or not issubclass(one, others)}
+    expected = {(one.__name__, one.__bases__[0].__name__) for one in below if one is others or others is None or not issubclass(one, others)}
+    assert set(drawn_parents(tree.__doc__ or "")) == expected
 
 
 def test_an_error_has_a_summary_and_an_advice() -> None:

@@ -29,7 +29,7 @@ from klaviyo_assets.api.rate_limit.limiter import RateLimiter
 from klaviyo_assets.api.request_waits import RequestWait, RequestWaits, WaitReason
 from klaviyo_assets.api.response_memory import ResponseMemory, Share
 from klaviyo_assets.api.responses import decoded, rejected_for, server_time
-from klaviyo_assets.api.retries import RetryPolicy
+from klaviyo_assets.api.retries import RequestRetries
 from klaviyo_assets.api.transport import ApiRequest, HttpTransport
 from klaviyo_assets.api.waits import duration
 from klaviyo_assets.catalog import is_built_in
@@ -216,7 +216,7 @@ class KlaviyoClient:
 
     async def _request(self, request: ApiRequest, limiter: RateLimiter, decode: Callable[[bytes], T], share: Share) -> ApiResponse[T]:
         with self._waits.of(f"{request.method} {limiter.name}") as wait:
-            async for attempt in RetryPolicy(self.settings, limiter, wait).attempts():
+            async for attempt in RequestRetries(self.settings, limiter, wait).attempts():
                 with attempt:
                     wait.begin("slot", None)  # until a request in flight ends; those log what they wait for
                     async with self._slots:

@@ -1,39 +1,39 @@
 """Exceptions of the Klaviyo client. Each says what happened, where, and what to do next.
 
-The hierarchy::
+The hierarchy, by indentation::
 
     KlaviyoError
-      x ApiKeyError
-        - ApiKeyMissing         no key is configured
-        - ApiKeyMalformed       the configured text cannot be a private API key
-        - ApiKeyRejected        Klaviyo does not accept the key (401, or 400 for the key)
-      x AccessDenied
-        - ScopeMissing          the key is valid, a scope is missing (403 permission_denied)
-        - PlanGate              the key is valid, the account's plan lacks the feature (403)
-        - QuotaUsedUp           the key is valid, a quota of the account (such as a daily limit) is used up (403)
-        - AccountDisabled       the account is disabled or suspended (403)
-        - AccessRefused         the key is valid, access is refused for a reason that this package does not recognize (403)
-        - EdgeBlocked           blocked before it reached the API (403 with HTML); says nothing about the key
-      x RequestRefused
-        - BadRequest            Klaviyo refuses the request (400)
-            - CursorRefused     a page link has expired (400 for a request with a cursor); the chain can be restarted
-        - NotFound              no such record (404)
-        - Conflict              the request conflicts with something at Klaviyo (409)
-        - RevisionRetired       the pinned API revision is gone (410)
-        - Redirected            a redirect (3xx); never followed
-      x RequestFailed           transient; raised after the last retry
-        - RateLimited           429
-            - EdgeRateLimited   Cloudflare, in front of the API, limits requests from this address (429 or 403)
-        - DailyLimitReached     our share of a daily limit is used up (klaviyo_assets/api/rate_limit/daily.py)
-        - ServerFault           5xx, 408, 425
-        - ConnectionFailed      connection refused, dropped or timed out, or the response cut short
-        - InvalidResponse             a response that cannot be parsed
-            - EndlessLinks      page links that form a loop; the chain can be restarted
-            - EndlessPages      page links without an end and without progress
-      x ClocksDisagree          Klaviyo's clock and this machine's are years apart
-      x ResponseTooLarge          a response larger than the limit
-      x InvalidNetworkSetting   no request can be sent: the base URL, a proxy or the trusted certificates cannot be used
-      x ForeignLink             a link to another host; the key is never sent there
+        ApiKeyError
+            ApiKeyMissing           no key is configured
+            ApiKeyMalformed         the configured text cannot be a private API key
+            ApiKeyRejected          Klaviyo does not accept the key (401, or 400 for the key)
+        AccessDenied                the key is valid, but does not open the endpoint (403)
+            ScopeMissing            a scope is missing (permission_denied)
+            PlanGate                the account's plan lacks the feature
+            QuotaUsedUp             a quota of the account, such as a daily limit, is used up
+            AccountDisabled         the account is disabled or suspended
+            AccessRefused           a reason that this package does not recognize
+            EdgeBlocked             HTML instead of JSON: blocked before the request reached the API, which says nothing about the key
+        RequestRefused              sent again, the request would be refused again
+            BadRequest              Klaviyo refuses the request (400)
+                CursorRefused       a page link has expired; the chain can be restarted
+            NotFound                no such record (404)
+            Conflict                the request conflicts with something at Klaviyo (409)
+            RevisionRetired         the pinned API revision is gone (410)
+            Redirected              a redirect (3xx); never followed
+        RequestFailed               transient; raised after the last retry
+            RateLimited             429
+                EdgeRateLimited     Cloudflare, in front of the API, limits requests from this address (429 or 403)
+            DailyLimitReached       our share of a daily limit is used up (api/rate_limit/daily.py)
+            ServerFault             5xx, 408, 425
+            ConnectionFailed        connection refused, dropped or timed out, or the response cut short
+            InvalidResponse         a response that cannot be parsed
+                EndlessLinks        page links that form a loop; the chain can be restarted
+                EndlessPages        page links without an end and without progress
+        ClocksDisagree              Klaviyo's clock and this machine's are years apart
+        ResponseTooLarge            a response larger than the limit
+        InvalidNetworkSetting       no request can be sent: the base URL, a proxy or the trusted certificates cannot be used
+        ForeignLink                 a link to another host; the key is never sent there
 """
 
 from datetime import datetime

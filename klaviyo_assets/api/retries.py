@@ -18,7 +18,7 @@ BACKOFF_BASE = 0.5
 
 
 @dataclass(frozen=True)
-class RetryPolicy:
+class RequestRetries:
     """Retries of one request: after transient errors with exponential backoff, and after a 429 once the rate limiter opens again.
 
     Args:

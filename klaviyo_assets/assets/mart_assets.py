@@ -10,11 +10,11 @@ import dagster as dg
 from klaviyo_assets.assets.mart_partition_assets import build_mart_partition_op, partitioned_mart_specs
 from klaviyo_assets.assets.op_settings import OpSettings
 from klaviyo_assets.catalog import CATALOG, EVENTS, Catalog
-from klaviyo_assets.config import PARTITIONS_OF, RESOURCE_TYPE, KlaviyoMartConfig
+from klaviyo_assets.current_keys import by_current_key, current_key
 from klaviyo_assets.marts.library import FIVETRAN, TABLE_OF_VIEW, Models, read_models, schema_of
 from klaviyo_assets.marts.model import UNIQUE_KEY, Model
 from klaviyo_assets.partitions import EventPartitions
-from klaviyo_assets.reporting.current_keys import by_current_key, current_key
+from klaviyo_assets.run_config import PARTITIONS_OF, RESOURCE_TYPE, KlaviyoMartConfig
 from klaviyo_assets.setting_names import SettingNames
 from klaviyo_assets.translator import KlaviyoTranslator, checked_translator
 from klaviyo_assets.validation import InvalidDefinition, check_name, check_schema

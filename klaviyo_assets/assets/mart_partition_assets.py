@@ -6,11 +6,11 @@ from typing import Any
 import dagster as dg
 
 from klaviyo_assets.assets.op_settings import OpSettings
-from klaviyo_assets.config import PARTITIONS_OF, KlaviyoMartConfig
+from klaviyo_assets.current_keys import by_current_key, current_checks, current_key
 from klaviyo_assets.marts.library import Models
 from klaviyo_assets.marts.model import Scope
 from klaviyo_assets.partitions import EventPartitions
-from klaviyo_assets.reporting.current_keys import by_current_key, current_checks, current_key
+from klaviyo_assets.run_config import PARTITIONS_OF, KlaviyoMartConfig
 
 SUFFIX = "_by_day"
 

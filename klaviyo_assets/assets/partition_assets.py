@@ -8,9 +8,9 @@ import dagster as dg
 from klaviyo_assets.assets.op_settings import OpSettings
 from klaviyo_assets.catalog import EVENTS
 from klaviyo_assets.catalog.resource_type import ResourceType
-from klaviyo_assets.config import PARTITIONS_OF, KlaviyoSyncConfig
+from klaviyo_assets.current_keys import current_checks, current_key
 from klaviyo_assets.partitions import EventPartitions
-from klaviyo_assets.reporting.current_keys import current_checks, current_key
+from klaviyo_assets.run_config import PARTITIONS_OF, KlaviyoSyncConfig
 
 _DESCRIPTION = (
     "The {periods} of `events`. Each sync of `events` reports here the {periods} with rows that it has changed; one that was never read is missing. "

@@ -7,9 +7,9 @@ from typing import Any
 import dagster as dg
 
 from klaviyo_assets.catalog import CATALOG, Catalog
-from klaviyo_assets.config import PARTITIONS_OF
 from klaviyo_assets.io_manager import PUBLISHED_FILE, PUBLISHED_SCHEMA
 from klaviyo_assets.publish.target import PublishTarget
+from klaviyo_assets.run_config import PARTITIONS_OF
 from klaviyo_assets.setting_names import SettingNames
 from klaviyo_assets.translator import KlaviyoTranslator, checked_translator
 from klaviyo_assets.validation import InvalidDefinition, check_name

@@ -16,10 +16,10 @@ from klaviyo_assets.assets.op_settings import OpSettings
 from klaviyo_assets.assets.partition_assets import build_partition_op, partitioned_spec
 from klaviyo_assets.catalog import CATALOG, EVENTS, Catalog
 from klaviyo_assets.catalog.resource_type import ResourceType
-from klaviyo_assets.checks import asset_checks as checks
-from klaviyo_assets.config import RESOURCE_TYPE, KlaviyoSyncConfig
+from klaviyo_assets.checks import asset_checks
+from klaviyo_assets.current_keys import by_current_key, current_key
 from klaviyo_assets.partitions import EventPartitions, event_partitions
-from klaviyo_assets.reporting.current_keys import by_current_key, current_key
+from klaviyo_assets.run_config import RESOURCE_TYPE, KlaviyoSyncConfig
 from klaviyo_assets.setting_names import SettingNames
 from klaviyo_assets.translator import KlaviyoTranslator, checked_translator
 from klaviyo_assets.validation import (
@@ -216,7 +216,7 @@ def _build_op(
         name=op_name,
         description=f"Syncs {', '.join(entry.name for entry, _ in group)}: all of them, or those that are selected.",
         specs=[spec for _, spec in group],
-        check_specs=[check for entry, spec in group for check in checks.check_specs(entry, spec.key)],
+        check_specs=[check for entry, spec in group for check in asset_checks.check_specs(entry, spec.key)],
         can_subset=True,
         **settings.of_op,
     )

@@ -1,1 +1,4 @@
-"""Asset checks: their specs and results, and the checks of a table. What they find is in ``quality/``."""
+"""Asset checks: their specs and results (``asset_checks``), and a run of those that read a table (``table_checks``).
+
+What the checks find is computed in ``quality/`` and, for the check ``complete``, in ``audit/``.
+"""

@@ -11,7 +11,7 @@ from klaviyo_assets._internal.redaction import redact
 from klaviyo_assets._internal.sanitize import markdown, one_line
 from klaviyo_assets.catalog import is_built_in
 from klaviyo_assets.catalog.resource_type import ResourceType
-from klaviyo_assets.checks import asset_checks as checks
+from klaviyo_assets.checks import asset_checks
 from klaviyo_assets.quality.inspector import Inspector, inspecting
 from klaviyo_assets.reporting.run_log import LOGGER
 from klaviyo_assets.warehouse.interface import Warehouse, WarehouseError
@@ -41,14 +41,14 @@ class TableChecks:
         entry: The resource type.
         schema: DuckDB schema.
         asset: Key of the asset.
-        with_user_names: Replaces the names of settings in a message by the user's own.
+        with_configured_names: Replaces the names of settings in a message by the user's own.
     """
 
     warehouse: Warehouse
     entry: ResourceType
     schema: str
     asset: dg.AssetKey
-    with_user_names: Callable[[str], str] = str
+    with_configured_names: Callable[[str], str] = str
 
     def run(self, names: Iterable[str], since: datetime | None) -> TableFindings:
         """Run checks and read a preview, with one connection.
@@ -64,12 +64,12 @@ class TableChecks:
         try:
             with inspecting(self.warehouse, self.entry, self.schema) as inspector:
                 if why := inspector.nothing_to_check():
-                    return TableFindings(why, [checks.nothing_to_check(name, why, self.asset) for name in selected])
+                    return TableFindings(why, [asset_checks.nothing_to_check(name, why, self.asset) for name in selected])
                 preview = _preview(inspector)
                 found = dict(self._results(inspector, selected))
         except (WarehouseError, duckdb.Error) as error:
             return TableFindings(
-                markdown(self.with_user_names(redact(str(error)))), [found.get(name) or self._unreadable(name, error) for name in selected]
+                markdown(self.with_configured_names(redact(str(error)))), [found.get(name) or self._unreadable(name, error) for name in selected]
             )
         # A separate connection explains a check's error (such as too little memory) and isolates it from the other checks.
         return TableFindings(preview, [found.get(name) or self._run_alone(name, check) for name, check in selected.items()])
@@ -77,18 +77,18 @@ class TableChecks:
     def _checks(self, since: datetime | None) -> dict[str, InspectionCheck]:
         own_type = None if is_built_in(self.entry) else self.entry.name
         found: dict[str, InspectionCheck] = {
-            checks.PRIMARY_KEY: lambda inspector: checks.primary_key(inspector.primary_key(since), self.asset),
-            checks.UNKNOWN_ATTRIBUTES: lambda inspector: checks.unknown_attributes(inspector.unknown_attributes(), self.asset, own_type),
-            checks.SCHEMA_DRIFT: lambda inspector: checks.schema_drift(inspector.drifts(), self.asset, own_type),
+            asset_checks.PRIMARY_KEY: lambda inspector: asset_checks.primary_key(inspector.primary_key(since), self.asset),
+            asset_checks.UNKNOWN_ATTRIBUTES: lambda inspector: asset_checks.unknown_attributes(inspector.unknown_attributes(), self.asset, own_type),
+            asset_checks.SCHEMA_DRIFT: lambda inspector: asset_checks.schema_drift(inspector.drifts(), self.asset, own_type),
         }
         if self.entry.included_columns or self.entry.host is not None:
-            found[checks.INCLUDED_COMPLETE] = self._included_complete
+            found[asset_checks.INCLUDED_COMPLETE] = self._included_complete
         return found
 
     def _included_complete(self, inspector: Inspector) -> dg.AssetCheckResult:
         if self.entry.host is not None:
-            return checks.host_complete(inspector.fetched_by_id(), self.entry, self.asset)
-        return checks.included_complete(inspector.fetched_by_id(), inspector.incomplete(), self.entry, self.asset)
+            return asset_checks.host_complete(inspector.fetched_by_id(), self.entry, self.asset)
+        return asset_checks.included_complete(inspector.fetched_by_id(), inspector.incomplete(), self.entry, self.asset)
 
     def _results(self, inspector: Inspector, selected: dict[str, InspectionCheck]) -> Iterator[tuple[str, dg.AssetCheckResult]]:
         for name, check in selected.items():
@@ -106,7 +106,7 @@ class TableChecks:
 
     def _unreadable(self, name: str, error: Exception) -> dg.AssetCheckResult:
         LOGGER.warning("The check %s of %s could not read the table: %s", name, self.entry.name, one_line(str(error)))
-        return checks.unreadable(name, error, self.asset)
+        return asset_checks.unreadable(name, error, self.asset)
 
 
 def _preview(inspector: Inspector) -> str:

@@ -1,1 +1,5 @@
-"""The command ``klaviyo-assets``: one module per subcommand, and ``output`` for what they print."""
+"""The command ``klaviyo-assets``.
+
+``main`` parses the command line. ``check``, ``demo`` and ``erase_command`` are subcommands, ``answers`` prints what a demo's tables answer, and
+``output`` prints tables and errors.
+"""

@@ -165,6 +165,6 @@ class KlaviyoComponent(dg.Component, dg.Resolvable):
     def _translator(self) -> "KlaviyoTranslator":
         """The translator with the fields of the account."""
         from klaviyo_assets.build import account_translator
-        from klaviyo_assets.duckdb_resource import as_resource
+        from klaviyo_assets.database_argument import as_resource
 
         return account_translator(None, self.account, as_resource(self.database))

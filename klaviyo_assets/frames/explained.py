@@ -20,13 +20,13 @@ class InputReading:
 
     Attributes:
         log: The run's log.
-        with_user_names: Replaces the names of settings in a message by the user's own.
+        with_configured_names: Replaces the names of settings in a message by the user's own.
         table: The table.
         asset: The asset that writes the table.
     """
 
     log: logging.Logger
-    with_user_names: Callable[[str], str]
+    with_configured_names: Callable[[str], str]
     table: str
     asset: str
 
@@ -44,7 +44,7 @@ class InputReading:
             dagster.Failure: If the table cannot be read; it may be retried only if a retry may help.
         """
         try:
-            with in_the_log_of(self.log, self.with_user_names):
+            with in_the_log_of(self.log, self.with_configured_names):
                 yield
         except KlaviyoAssetsError as error:
             raise self._failure(error) from None
@@ -61,4 +61,4 @@ class InputReading:
     def _failure(self, error: KlaviyoAssetsError) -> dg.Failure:
         from klaviyo_assets.reporting.failures import failure  # a code location is loaded without it
 
-        return failure(error, self.with_user_names)
+        return failure(error, self.with_configured_names)

@@ -17,19 +17,19 @@ from klaviyo_assets.audit.audit import request_rereads
 from klaviyo_assets.audit.audit_store import AuditStore
 from klaviyo_assets.catalog import Catalog
 from klaviyo_assets.catalog.resource_type import ResourceType
-from klaviyo_assets.checks import asset_checks as checks
+from klaviyo_assets.checks import asset_checks
 from klaviyo_assets.checks.table_checks import TableChecks
-from klaviyo_assets.config import KlaviyoSyncConfig, SyncMode, is_unattended
 from klaviyo_assets.errors import InvalidMode, InvalidRange, SyncAlreadyRunning, SyncError
 from klaviyo_assets.extract.feed import Feed
 from klaviyo_assets.extract.sync_options import SyncOptions, conversion_metrics, parse_user_time
-from klaviyo_assets.ops.audit_op import AuditExecution
+from klaviyo_assets.ops.complete_check import CompleteCheck
 from klaviyo_assets.partitions import EventPartitions
 from klaviyo_assets.privacy.apply import FieldRuleSet
 from klaviyo_assets.reporting.failures import EXPLAINED
 from klaviyo_assets.reporting.materialization import materialization
 from klaviyo_assets.reporting.period_report import PeriodReport
 from klaviyo_assets.resources import KlaviyoResource
+from klaviyo_assets.run_config import KlaviyoSyncConfig, SyncMode, is_unattended
 from klaviyo_assets.state.coverage import TimeWindow
 from klaviyo_assets.sync.sync_report import SyncReport
 from klaviyo_assets.sync.sync_runner import SyncRunner
@@ -81,7 +81,7 @@ class AssetSync:
         feeds: Types of the step that take their records from this sync's responses.
         feed: The responses of its host's sync, if that is part of the step.
         log: The run's log; its messages name the user's own settings.
-        with_user_names: Replaces the names of settings in a message by the user's own.
+        with_configured_names: Replaces the names of settings in a message by the user's own.
         partitions: The partitions of its rows, and the key of their asset; None if there is none.
         catalog: All resource types in use.
         of_partitions: True if the partitions op runs the sync; that op reports the partitions itself and fails if the sync is skipped.
@@ -97,7 +97,7 @@ class AssetSync:
     rules: FieldRuleSet
     done: AssetDone
     log: logging.Logger
-    with_user_names: Callable[[str], str]
+    with_configured_names: Callable[[str], str]
     catalog: Catalog
     materializes: bool = True
     checks: frozenset[str] = frozenset()
@@ -148,7 +148,7 @@ class AssetSync:
         access: Access | None = None
         report: SyncReport | None = None
         failure: Exception | None = None
-        if self.materializes or self.checks & set(checks.ACCESS_CHECKS):
+        if self.materializes or self.checks & set(asset_checks.ACCESS_CHECKS):
             access, report, failure = await self._probe_and_sync()
             if report is not None:
                 self.done.failed = False
@@ -275,16 +275,16 @@ class AssetSync:
             raise failure
 
     def _access_checks(self, access: Access) -> list[Result]:
-        reports = {checks.API_KEY_VALID: checks.api_key_valid, checks.SCOPE_COVERAGE: checks.scope_coverage}
+        reports = {asset_checks.API_KEY_VALID: asset_checks.api_key_valid, asset_checks.SCOPE_COVERAGE: asset_checks.scope_coverage}
         return [report(access, self.asset) for name, report in reports.items() if name in self.checks]
 
     def _inspect(self, report: SyncReport | None) -> list[Result]:
         """Return the materialization and the results of the checks of the table."""
-        if report is None and not self.checks & set(checks.TABLE_CHECKS):
+        if report is None and not self.checks & set(asset_checks.TABLE_CHECKS):
             return []
-        table = TableChecks(self.warehouse, self.entry, self.schema, self.asset, self.with_user_names)
+        table = TableChecks(self.warehouse, self.entry, self.schema, self.asset, self.with_configured_names)
         found = table.run(self.checks, report.row.started_at if report else None)
-        return [*([materialization(report, found.preview, self.asset, self.with_user_names)] if report else []), *found.results]
+        return [*([materialization(report, found.preview, self.asset, self.with_configured_names)] if report else []), *found.results]
 
     async def _complete(self, report: SyncReport | None) -> AsyncIterator[dg.AssetCheckResult]:
         """Audit if the check runs alone; compare the days that a repair has read again; otherwise report what the last audit found.
@@ -292,15 +292,15 @@ class AssetSync:
         The result is repeated for each materialization, since Dagster shows the results of the latest one only.
         """
         repaired = report is not None and self.config.mode is SyncMode.repair
-        if not (repaired or checks.COMPLETE in self.checks):
+        if not (repaired or asset_checks.COMPLETE in self.checks):
             return
-        audit = AuditExecution(self.log, self.asset, self.schema, self.klaviyo, self.warehouse)
+        audit = CompleteCheck(self.log, self.asset, self.schema, self.klaviyo, self.warehouse)
         if self.materializes and not repaired:
             if (last := await in_thread(self._last_audit, audit)) is not None:
                 yield last
             return
         result, unusable_key = await audit.compare(only_rereads=repaired)
-        if checks.COMPLETE in self.checks:
+        if asset_checks.COMPLETE in self.checks:
             yield result
         elif not result.passed:
             self.log.warning("%s", result.description or "")
@@ -310,18 +310,18 @@ class AssetSync:
             await in_thread(self._report_audit, partitions, audit, result)
 
     @staticmethod
-    def _report_audit(partitions: PeriodReport, audit: AuditExecution, result: dg.AssetCheckResult) -> None:
+    def _report_audit(partitions: PeriodReport, audit: CompleteCheck, result: dg.AssetCheckResult) -> None:
         """Let Dagster show the partitions of days that differ as failed, and no longer those that failed before and agree."""
         compared, days = audit.compared_days()
         partitions.clear_failed(compared, days)
         if not result.passed and result.severity is dg.AssetCheckSeverity.ERROR:
             partitions.mark_as_failed(days)
 
-    def _last_audit(self, audit: AuditExecution) -> dg.AssetCheckResult | None:
+    def _last_audit(self, audit: CompleteCheck) -> dg.AssetCheckResult | None:
         try:
             result = audit.stored()
         except (SyncError, WarehouseError, duckdb.Error) as error:
-            return checks.unreadable(checks.COMPLETE, error, self.asset)
+            return asset_checks.unreadable(asset_checks.COMPLETE, error, self.asset)
         if result is None:
             self.log.info("The check complete has no result, since no audit has run yet. The audit job compares the table with Klaviyo's own counts.")
         return result

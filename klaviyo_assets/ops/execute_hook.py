@@ -52,7 +52,7 @@ def results_of(
 
 
 def _failure(summary: str, sync: SyncStep) -> dg.Failure:
-    return failure(NotSynced(summary), sync.setting_names.with_user_names)
+    return failure(NotSynced(summary), sync.setting_names.with_configured_names)
 
 
 def _names(assets: Iterable[dg.AssetKey]) -> str:

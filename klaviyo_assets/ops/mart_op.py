@@ -10,7 +10,6 @@ import dagster as dg
 from klaviyo_assets._internal.redaction import redact
 from klaviyo_assets._internal.sanitize import one_line
 from klaviyo_assets.catalog import Catalog
-from klaviyo_assets.config import KlaviyoMartConfig, is_unattended
 from klaviyo_assets.errors import SyncAlreadyRunning
 from klaviyo_assets.marts.library import Models
 from klaviyo_assets.marts.mart_errors import ModelSkipped
@@ -22,6 +21,7 @@ from klaviyo_assets.reporting.mart_days import MartDays
 from klaviyo_assets.reporting.provenance import InputVersions
 from klaviyo_assets.reporting.run_log import each_in_the_log_of
 from klaviyo_assets.resources import KlaviyoResource
+from klaviyo_assets.run_config import KlaviyoMartConfig, is_unattended
 from klaviyo_assets.setting_names import SettingNames
 from klaviyo_assets.warehouse.factory import warehouse_with
 
@@ -67,10 +67,10 @@ class MartStep:
             dagster.Failure: At the end, if a model failed; at once, if the database cannot be used.
         """
         try:
-            yield from each_in_the_log_of(self.context.log, self._results(), self.setting_names.with_user_names)
+            yield from each_in_the_log_of(self.context.log, self._results(), self.setting_names.with_configured_names)
         except EXPLAINED as error:
             if not isinstance(error, SyncAlreadyRunning) or not is_unattended(self.context.run.tags):
-                raise failure(error, self.setting_names.with_user_names) from None
+                raise failure(error, self.setting_names.with_configured_names) from None
             self.context.log.warning("Skipped. %s", error)
 
     def _results(self) -> Generator[MartStepResult]:
@@ -121,7 +121,7 @@ class MartStep:
         """Raise a failure that names the models that failed, and those that were not built for that reason."""
         skipped = [name for name, error in errors.items() if isinstance(error, ModelSkipped)]
         failed = {name: error for name, error in errors.items() if name not in skipped} or dict(errors)
-        found = failure_of_types(failed, models, self.setting_names.with_user_names, what="models")
+        found = failure_of_types(failed, models, self.setting_names.with_configured_names, what="models")
         if skipped and skipped != [*failed]:
             found.description = f"{found.description}\nNot built, because they need these: {', '.join(skipped)}."
         raise found

@@ -9,7 +9,7 @@ import dagster as dg
 
 from klaviyo_assets.marts.results import ModelResult
 from klaviyo_assets.ops.mart_op import MartStep
-from klaviyo_assets.reporting.event_batch import ROW_COUNT, log_check, log_result
+from klaviyo_assets.reporting.dagster_events import ROW_COUNT, log_check, log_result
 from klaviyo_assets.reporting.failures import EXPLAINED, failure
 from klaviyo_assets.reporting.provenance import InputVersions
 from klaviyo_assets.reporting.run_log import each_in_the_log_of
@@ -40,18 +40,18 @@ class MartPartitionStep:
         Raises:
             dagster.Failure: If a model failed, or the database cannot be used.
         """
-        with_user_names = self.step.setting_names.with_user_names
+        with_configured_names = self.step.setting_names.with_configured_names
         try:
-            yield from self._results(with_user_names)
+            yield from self._results(with_configured_names)
         except EXPLAINED as error:
-            raise failure(error, with_user_names) from None
+            raise failure(error, with_configured_names) from None
 
-    def _results(self, with_user_names: Callable[[str], str]) -> Iterator[dg.MaterializeResult[Any]]:
+    def _results(self, with_configured_names: Callable[[str], str]) -> Iterator[dg.MaterializeResult[Any]]:
         selected = {self.models[key]: key for key in self.context.selected_asset_keys}
         days = [*self.context.partition_keys]
         errors: dict[str, Exception] = {}
         inputs = InputVersions(self.context, [*self.models, *self.step.assets])
-        for result in each_in_the_log_of(self.context.log, self.step.runner.run([*selected], days=days), with_user_names):
+        for result in each_in_the_log_of(self.context.log, self.step.runner.run([*selected], days=days), with_configured_names):
             if result.error is not None:
                 errors[result.model] = result.error
                 continue

@@ -8,17 +8,17 @@ from typing import Any
 
 import dagster as dg
 
-from klaviyo_assets.config import KlaviyoSyncConfig, SyncMode
 from klaviyo_assets.errors import NotSynced
 from klaviyo_assets.ops.asset_sync import AssetDone, AssetSync, Result
 from klaviyo_assets.ops.execute_hook import results_of
 from klaviyo_assets.ops.sync_op import SyncStep
 from klaviyo_assets.partitions import EventPartitions
-from klaviyo_assets.reporting.event_batch import ROW_COUNT, log_check, log_result
+from klaviyo_assets.reporting.dagster_events import ROW_COUNT, log_check, log_result
 from klaviyo_assets.reporting.failures import EXPLAINED, failure
 from klaviyo_assets.reporting.period_report import PeriodReport
 from klaviyo_assets.reporting.provenance import InputVersions
-from klaviyo_assets.reporting.run_log import log_with_user_names
+from klaviyo_assets.reporting.run_log import log_with_configured_names
+from klaviyo_assets.run_config import KlaviyoSyncConfig, SyncMode
 from klaviyo_assets.state.coverage import TimeWindow
 from klaviyo_assets.warehouse.interface import Warehouse
 
@@ -96,7 +96,7 @@ class PartitionStep:
                     f"{window.start:%Y-%m-%dT%H:%MZ} to {window.end:%Y-%m-%dT%H:%MZ} of {events.to_user_string()} had to be read for its partitions, "
                     f"but execute yielded {synced or 'no'} materializations of it."
                 ),
-                self._with_user_names,
+                self._with_configured_names,
             )
 
     def _materializations(self, selected: set[date]) -> Iterator[dg.MaterializeResult[Any]]:
@@ -105,7 +105,7 @@ class PartitionStep:
         try:
             found = report.send(described=selected)
         except EXPLAINED as error:
-            raise failure(error, self._with_user_names) from None
+            raise failure(error, self._with_configured_names) from None
         for period in selected:
             self.context.add_asset_metadata({ROW_COUNT: found[period].rows}, self.asset, EventPartitions.key(period))
         versions = [found[period].version for period in selected]
@@ -124,7 +124,7 @@ class PartitionStep:
         try:
             self._report.send(selected=done)
         except Exception as error:
-            log = log_with_user_names(self.context.log, self._with_user_names)
+            log = log_with_configured_names(self.context.log, self._with_configured_names)
             log.warning(
                 "%d partitions that were read could not be reported; the next sync reports those that have changed. %s",
                 len(done),
@@ -133,5 +133,5 @@ class PartitionStep:
             )
 
     @property
-    def _with_user_names(self) -> Callable[[str], str]:
-        return self.sync.setting_names.with_user_names
+    def _with_configured_names(self) -> Callable[[str], str]:
+        return self.sync.setting_names.with_configured_names

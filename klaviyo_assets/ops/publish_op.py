@@ -51,13 +51,13 @@ class PublishStep:
             self.context.log.warning("%s", error)
             return
         except EXPLAINED as error:
-            raise failure(error, self.setting_names.with_user_names) from None
+            raise failure(error, self.setting_names.with_configured_names) from None
         for name in published.incomplete:
             self.context.log.warning("%s: its latest sync did not succeed; the table _published of the copy says up to when it is complete.", name)
         yield dg.MaterializeResult(asset_key=self.asset, metadata=metadata_of(published), data_version=dg.DataVersion(published.version))
 
     def _publish(self) -> Publication:
-        with in_the_log_of(self.context.log, self.setting_names.with_user_names):
+        with in_the_log_of(self.context.log, self.setting_names.with_configured_names):
             months = month_columns(CATALOG.updated(self.catalog))
             return Publisher(warehouse_with(self.klaviyo, self.duckdb), self.target, months).publish()
 

@@ -11,15 +11,15 @@ from klaviyo_assets._internal.event_loop import merge_streams
 from klaviyo_assets._internal.redaction import redact, without_key
 from klaviyo_assets.catalog import CATALOG, Catalog
 from klaviyo_assets.catalog.resource_type import ResourceType
-from klaviyo_assets.config import KlaviyoSyncConfig
 from klaviyo_assets.errors import AssetUnknown
 from klaviyo_assets.extract.feed import Feed
 from klaviyo_assets.ops.asset_sync import AssetDone, AssetFailure, AssetSync, Result
 from klaviyo_assets.partitions import EventPartitions
 from klaviyo_assets.privacy.apply import FieldRuleSet, rule_sets_for
 from klaviyo_assets.reporting.failures import EXPLAINED, failure, failure_of_types
-from klaviyo_assets.reporting.run_log import each_in_the_log_of, log_with_user_names
+from klaviyo_assets.reporting.run_log import each_in_the_log_of, log_with_configured_names
 from klaviyo_assets.resources import KlaviyoResource
+from klaviyo_assets.run_config import KlaviyoSyncConfig
 from klaviyo_assets.setting_names import VARIABLES, SettingNames
 from klaviyo_assets.warehouse.factory import warehouse_with
 from klaviyo_assets.warehouse.interface import Warehouse
@@ -77,11 +77,11 @@ class SyncStep:
             dagster.Failure: At the end, if a resource type failed; at once, if a setting makes every sync impossible.
         """
         try:
-            for result in each_in_the_log_of(self.context.log, self._results(), self.setting_names.with_user_names):
-                yield self._with_user_names(result)
+            for result in each_in_the_log_of(self.context.log, self._results(), self.setting_names.with_configured_names):
+                yield self._with_configured_names(result)
             return
         except EXPLAINED as error:
-            raise failure(error, self.setting_names.with_user_names) from None
+            raise failure(error, self.setting_names.with_configured_names) from None
         except Exception as error:
             unexplained = error
         # Outside the handler: its error, which may show the key, would become the context of this one.
@@ -179,8 +179,8 @@ class SyncStep:
             warehouse=warehouse,
             rules=rules.get(entry.name, FieldRuleSet()),
             done=done,
-            log=log_with_user_names(self.context.log, self.setting_names.with_user_names),
-            with_user_names=self.setting_names.with_user_names,
+            log=log_with_configured_names(self.context.log, self.setting_names.with_configured_names),
+            with_configured_names=self.setting_names.with_configured_names,
             catalog=self._known_types,
             partitions=self.partitions.get(entry.name),
             **arguments,
@@ -198,21 +198,21 @@ class SyncStep:
         if syncs == 1:
             (error,) = errors.values()
             raise error
-        raise failure_of_types(errors, syncs, self.setting_names.with_user_names) from unexplained
+        raise failure_of_types(errors, syncs, self.setting_names.with_configured_names) from unexplained
 
-    def _with_user_names(self, result: Result) -> Result:
+    def _with_configured_names(self, result: Result) -> Result:
         """Return a check result that names the user's own settings."""
         if not isinstance(result, dg.AssetCheckResult):
             return result
 
-        def with_user_names(text: str) -> str:
-            return redact(self.setting_names.with_user_names(text))
+        def with_configured_names(text: str) -> str:
+            return redact(self.setting_names.with_configured_names(text))
 
         metadata = {
-            name: dg.MetadataValue.text(with_user_names(value.text or "")) if isinstance(value, dg.TextMetadataValue) else value
+            name: dg.MetadataValue.text(with_configured_names(value.text or "")) if isinstance(value, dg.TextMetadataValue) else value
             for name, value in result.metadata.items()
         }
-        return result._replace(description=with_user_names(result.description or ""), metadata=metadata)
+        return result._replace(description=with_configured_names(result.description or ""), metadata=metadata)
 
 
 def _name_of(sync: AssetSync) -> str:

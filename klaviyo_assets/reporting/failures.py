@@ -18,24 +18,24 @@ _TEMPORARY = (WarehouseBusy, StillLocked, SyncAlreadyRunning, TableChanged, Conf
 """Errors that may not recur on a retry, besides failed requests. All others need user action: a key, a scope, a setting, disk space."""
 
 
-def failure(error: Exception, with_user_names: Callable[[str], str]) -> dg.Failure:
+def failure(error: Exception, with_configured_names: Callable[[str], str]) -> dg.Failure:
     """Convert an error to a failure with metadata for the UI; allow retries only where one may help.
 
     Args:
         error: The error.
-        with_user_names: Replaces the names of settings in a message by the user's own.
+        with_configured_names: Replaces the names of settings in a message by the user's own.
     """
     metadata: dict[str, Any] = {"error": type(error).__name__}
     for attribute in ("endpoint", "status", "code", "detail", "scope"):
         if (value := getattr(error, attribute, None)) is not None:
             metadata[attribute] = value
-    if advice := getattr(error, "advice", ""):
-        metadata["what_to_do"] = with_user_names(advice)
-    return dg.Failure(description=with_user_names(str(error)), metadata=metadata, allow_retries=_retry_may_help(error))
+    if advice := _advice(error):
+        metadata["what_to_do"] = with_configured_names(advice)
+    return dg.Failure(description=with_configured_names(str(error)), metadata=metadata, allow_retries=_retry_may_help(error))
 
 
 def failure_of_types(
-    errors: Mapping[str, Exception], syncs: int, with_user_names: Callable[[str], str], *, what: str = "resource types"
+    errors: Mapping[str, Exception], syncs: int, with_configured_names: Callable[[str], str], *, what: str = "resource types"
 ) -> dg.Failure:
     """Convert the errors of a step's resource types (or other items) into one failure that names each of them.
 
@@ -45,25 +45,29 @@ def failure_of_types(
     Args:
         errors: Errors by what the failure calls the resource type; at least one.
         syncs: How many types the step was to sync or to check.
-        with_user_names: Replaces the names of settings in a message by the user's own.
+        with_configured_names: Replaces the names of settings in a message by the user's own.
         what: What they are, in the plural.
     """
     names_by_text: dict[str, list[str]] = {}
     for name, error in errors.items():
-        names_by_text.setdefault(with_user_names(_text(error)), []).append(name)
+        names_by_text.setdefault(with_configured_names(_text(error)), []).append(name)
     parts = [f"{', '.join(names)}: {text}" for text, names in names_by_text.items()]
     metadata: dict[str, Any] = {"failed": ", ".join(errors)}
     if len(errors) == 1:
         (error,) = errors.values()
-        metadata |= failure(error, with_user_names).metadata
+        metadata |= failure(error, with_configured_names).metadata
     else:
         records = [
-            dg.TableRecord({what.removesuffix("s"): name, "error": type(error).__name__, "what to do": with_user_names(getattr(error, "advice", ""))})
+            dg.TableRecord({what.removesuffix("s"): name, "error": type(error).__name__, "what to do": with_configured_names(_advice(error))})
             for name, error in errors.items()
         ]
         metadata["errors"] = dg.MetadataValue.table(records)
     description = "\n".join([f"{len(errors)} of {syncs} {what} failed.", *parts])
     return dg.Failure(description=description, metadata=metadata, allow_retries=any(_retry_may_help(error) for error in errors.values()))
+
+
+def _advice(error: Exception) -> str:
+    return getattr(error, "advice", "")
 
 
 def _text(error: Exception) -> str:

@@ -8,7 +8,7 @@ import dagster as dg
 from klaviyo_assets.marts.day_versions import NO_ROWS, DayOfModel
 from klaviyo_assets.marts.results import ModelResult
 from klaviyo_assets.partitions import EventPartitions
-from klaviyo_assets.reporting.event_batch import ROW_COUNT, log_materializations
+from klaviyo_assets.reporting.dagster_events import ROW_COUNT, log_materializations
 from klaviyo_assets.reporting.provenance import DATA_VERSION, InputVersions
 from klaviyo_assets.state.periods import Periods
 

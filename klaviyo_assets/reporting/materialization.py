@@ -10,14 +10,14 @@ from klaviyo_assets.extract.slices import shorten_names
 from klaviyo_assets.sync.sync_report import SyncReport
 
 
-def materialization(report: SyncReport, preview: str, asset: dg.AssetKey, with_user_names: Callable[[str], str]) -> dg.MaterializeResult:  # type: ignore[type-arg]
+def materialization(report: SyncReport, preview: str, asset: dg.AssetKey, with_configured_names: Callable[[str], str]) -> dg.MaterializeResult:  # type: ignore[type-arg]
     """Return the materialization of an asset.
 
     Args:
         report: What the sync did.
         preview: Some rows as a Markdown table, personal data masked.
         asset: Key of the asset.
-        with_user_names: Replaces the names of settings in a message by the user's own.
+        with_configured_names: Replaces the names of settings in a message by the user's own.
     """
     row = report.row
     metadata: dict[str, Any] = {
@@ -38,5 +38,5 @@ def materialization(report: SyncReport, preview: str, asset: dg.AssetKey, with_u
         "preview": dg.MetadataValue.md(preview),
     }
     if report.notes:
-        metadata["notes"] = dg.MetadataValue.md("\n".join(f"- {markdown(with_user_names(note))}" for note in report.notes))
+        metadata["notes"] = dg.MetadataValue.md("\n".join(f"- {markdown(with_configured_names(note))}" for note in report.notes))
     return dg.MaterializeResult(asset_key=asset, metadata=metadata, data_version=dg.DataVersion(report.data_version))

@@ -12,7 +12,7 @@ from klaviyo_assets.errors import DaysDiffer
 from klaviyo_assets.load.transaction_retry import retry_on_conflict
 from klaviyo_assets.partitions import EventPartitions
 from klaviyo_assets.quality.period_counts import PeriodCounts
-from klaviyo_assets.reporting.event_batch import ROW_COUNT, log_materializations, mark_as_failed
+from klaviyo_assets.reporting.dagster_events import ROW_COUNT, log_materializations, mark_as_failed
 from klaviyo_assets.reporting.provenance import DATA_VERSION
 from klaviyo_assets.state.changed_periods import ChangedPeriod, ChangedPeriods
 from klaviyo_assets.state.coverage import TimeWindow

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 import dagster as dg
 
-from klaviyo_assets.reporting.current_keys import asset_graph
+from klaviyo_assets.current_keys import asset_graph
 
 DATA_VERSION = "dagster/data_version"
 """Tag with the data version of a materialization."""

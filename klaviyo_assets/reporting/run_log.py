@@ -24,13 +24,13 @@ class _Destination:
     """The log of one run, and how to phrase messages there."""
 
     log: logging.Logger
-    with_user_names: Callable[[str], str]
+    with_configured_names: Callable[[str], str]
 
     def pass_on(self, record: logging.LogRecord) -> None:
         """Write a record of another logger to this log, without private API keys."""
         error = record.exc_info[1] if record.exc_info else None
         shown = without_key(error) if error is not None else None
-        self.log.log(record.levelno, "%s", redact(self.with_user_names(record.getMessage())), exc_info=shown)
+        self.log.log(record.levelno, "%s", redact(self.with_configured_names(record.getMessage())), exc_info=shown)
 
 
 _destination: ContextVar[_Destination | None] = ContextVar("destination", default=None)
@@ -51,19 +51,19 @@ class _ToRunLog(logging.Handler):
             self.handleError(record)  # as the handlers of the standard library do: a log must not stop the work
 
 
-def log_with_user_names(log: logging.Logger, with_user_names: Callable[[str], str]) -> logging.Logger:
+def log_with_configured_names(log: logging.Logger, with_configured_names: Callable[[str], str]) -> logging.Logger:
     """Return a logger that writes to a run's log, with messages phrased for the user.
 
     Args:
         log: The run's log, Dagster's ``context.log``.
-        with_user_names: Rewrites a message, for example to name the user's own settings.
+        with_configured_names: Rewrites a message, for example to name the user's own settings.
 
     Example:
-        >>> log_with_user_names(context.log, names.with_user_names).warning("Set KLAVIYO_ACCOUNT_ID.")
+        >>> log_with_configured_names(context.log, names.with_configured_names).warning("Set KLAVIYO_ACCOUNT_ID.")
         >>> # The run's log has "Set the field account_id of resource 'klaviyo'."
     """
     logger = logging.Logger("klaviyo_assets.run")  # not one of logging.getLogger: no other handler gets its messages
-    logger.addHandler(_ToRunLog(_Destination(log, with_user_names)))
+    logger.addHandler(_ToRunLog(_Destination(log, with_configured_names)))
     return logger
 
 
@@ -114,18 +114,18 @@ _listener = _Listener()
 
 
 @contextmanager
-def in_the_log_of(log: logging.Logger, with_user_names: Callable[[str], str] = str) -> Iterator[None]:
+def in_the_log_of(log: logging.Logger, with_configured_names: Callable[[str], str] = str) -> Iterator[None]:
     """Send what the library logs within the block to a run's log, at level INFO and above unless the user has set a level for the library.
 
     Args:
         log: The run's log, Dagster's ``context.log``.
-        with_user_names: Rewrites a message, for example to name the user's own settings.
+        with_configured_names: Rewrites a message, for example to name the user's own settings.
 
     Example:
         >>> with in_the_log_of(context.log):
         ...     asyncio.run(sync.run())
     """
-    token = _destination.set(_Destination(log, with_user_names))
+    token = _destination.set(_Destination(log, with_configured_names))
     _listener.begin()
     try:
         yield
@@ -134,7 +134,7 @@ def in_the_log_of(log: logging.Logger, with_user_names: Callable[[str], str] = s
         _destination.reset(token)
 
 
-def each_in_the_log_of(log: logging.Logger, results: Generator[T], with_user_names: Callable[[str], str] = str) -> Iterator[T]:
+def each_in_the_log_of(log: logging.Logger, results: Generator[T], with_configured_names: Callable[[str], str] = str) -> Iterator[T]:
     """Yield results, and send what the library logs while it makes them to a run's log.
 
     Not while Dagster handles a result: it may do other work in this thread then.
@@ -142,11 +142,11 @@ def each_in_the_log_of(log: logging.Logger, results: Generator[T], with_user_nam
     Args:
         log: The run's log, Dagster's ``context.log``.
         results: What makes the results; closed at the end, also if not all are used.
-        with_user_names: Rewrites a message, for example to name the user's own settings.
+        with_configured_names: Rewrites a message, for example to name the user's own settings.
     """
     with closing(results):
         while True:
-            with in_the_log_of(log, with_user_names):
+            with in_the_log_of(log, with_configured_names):
                 try:
                     result = next(results)
                 except StopIteration:

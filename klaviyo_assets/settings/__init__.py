@@ -1,1 +1,4 @@
-"""Every option of the package, declared once, and the checks of its values."""
+"""Every option of the package, declared once (``options``).
+
+``setting_kinds`` has the kinds of options whose values name resource types, ``setting_checks`` the checks of values.
+"""

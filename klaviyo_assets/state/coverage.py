@@ -1,6 +1,7 @@
 """Coverage: which windows of a time field have been read, and which must be read (again). Pure.
 
-A plan is the wanted window minus the parts that are up to date.
+A plan is the wanted window minus the parts that are up to date. Since records may arrive late, a window is up to date only until it passes the next
+lookback age: then it is due to be read again (:func:`windows_to_read`). An age is the time since the window: the catalog lists the ages of each type.
 """
 
 from collections.abc import Iterable, Sequence

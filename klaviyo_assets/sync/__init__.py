@@ -1,1 +1,5 @@
-"""Run one sync of one resource type: plan, extract, stage, load, report. Knows nothing of Dagster."""
+"""Runs one sync of one resource type. Independent of Dagster.
+
+``sync_runner`` goes from the lock to the report: ``resume`` loads what an interrupted sync left, ``planning`` plans, ``pipeline`` reads, stages and
+loads (with a diagram), ``completion`` handles rows that were not returned. ``children`` and ``grouped_children`` are the steps of child types only.
+"""

@@ -37,10 +37,10 @@ from klaviyo_assets.load.deletions.child_deletions import ChildDeletions
 from klaviyo_assets.load.parts.divide import load_divided
 from klaviyo_assets.load.rows.upsert import content_columns
 from klaviyo_assets.load.views.metric_views import views_are_possible
+from klaviyo_assets.staging.background_writer import BackgroundWriter
 from klaviyo_assets.staging.manifest import Manifest, new_manifest
 from klaviyo_assets.staging.seen_keys import keep_columns
 from klaviyo_assets.staging.staging import Staging
-from klaviyo_assets.staging.writer import BackgroundWriter
 from klaviyo_assets.state.coverage import CoverageRow
 from klaviyo_assets.state.requested_rereads import Reread
 from klaviyo_assets.sync.children import read_children

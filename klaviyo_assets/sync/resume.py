@@ -11,9 +11,9 @@ from klaviyo_assets.extract.chain_position import UnfinishedChain
 from klaviyo_assets.load.access.row_access import RowAccess
 from klaviyo_assets.load.loader import Loader
 from klaviyo_assets.load.parts.divide import load_divided
+from klaviyo_assets.staging.background_writer import MAX_ROWS_PER_LOAD
 from klaviyo_assets.staging.manifest import Manifest
 from klaviyo_assets.staging.staging import leftovers
-from klaviyo_assets.staging.writer import MAX_ROWS_PER_LOAD
 from klaviyo_assets.state.identity import UNKNOWN_ACCOUNT
 from klaviyo_assets.state.sync_log import SyncLogEntry
 from klaviyo_assets.warehouse.interface import WarehouseError

@@ -10,7 +10,7 @@ from klaviyo_assets.api.client import KlaviyoClient
 from klaviyo_assets.api.client_settings import ClientSettings
 from klaviyo_assets.api.scope_check import Access, assess
 from klaviyo_assets.catalog import ACCOUNTS, REVIEWS, ResourceType
-from klaviyo_assets.checks import asset_checks as checks
+from klaviyo_assets.checks import asset_checks
 from klaviyo_assets_tests.api.client_helpers import HTML, KEY, errors
 from klaviyo_assets_tests.api.scripted import Reply, scripted_server
 
@@ -48,12 +48,12 @@ def accessed(reply: Reply, entry: ResourceType) -> Access:
 def test_response_determines_the_check_results(
     reply: Reply, key: tuple[bool, dg.AssetCheckSeverity], scope: tuple[bool, dg.AssetCheckSeverity], state: str
 ) -> None:
-    found = checks.api_key_valid(accessed(reply, ACCOUNTS), dg.AssetKey(["klaviyo", "accounts"]))
+    found = asset_checks.api_key_valid(accessed(reply, ACCOUNTS), dg.AssetKey(["klaviyo", "accounts"]))
     assert (found.passed, found.severity) == key
     assert found.metadata["verdict"].value == state
 
     access = accessed(reply, REVIEWS)
-    found = checks.scope_coverage(access, dg.AssetKey(["klaviyo", "reviews"]))
+    found = asset_checks.scope_coverage(access, dg.AssetKey(["klaviyo", "reviews"]))
     assert (found.passed, found.severity) == scope
     assert access.error is not None
     assert access.error.detail is not None

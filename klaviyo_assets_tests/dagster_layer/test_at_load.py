@@ -332,7 +332,7 @@ def test_the_code_location_imports_what_declares_assets_and_nothing_that_runs_th
 
     assert libraries - {"dagster", "pydantic"} == {"klaviyo_assets", "msgspec"}, "of dagster and pydantic, some more modules"
     # The folders and modules with the work: polars, httpx, pyarrow, tenacity and the rate limiter come with them.
-    at_work = {"audit", "audit_op", "cli", "component", "decode", "erasure", "load", "mart_op", "publish_op", "quality", "staging", "sync", "sync_op"}
+    at_work = {"audit", "cli", "component", "decode", "erasure", "load", "ops", "quality", "staging", "sync"}
     assert not ours & at_work, ours & at_work
     prefixes = tuple(f"klaviyo_assets.{folder}." for folder in ("api", "extract", "marts", "state"))
     parts = {name.removeprefix("klaviyo_assets.") for name in found if name.startswith(prefixes)}

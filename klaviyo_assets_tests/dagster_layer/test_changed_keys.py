@@ -16,9 +16,9 @@ from klaviyo_assets import (
     build_klaviyo_assets,
     build_klaviyo_automation,
 )
-from klaviyo_assets.config import KlaviyoSyncConfig
 from klaviyo_assets.errors import AssetUnknown
 from klaviyo_assets.ops.sync_op import SyncStep
+from klaviyo_assets.run_config import KlaviyoSyncConfig
 from klaviyo_assets.sandbox.keys import ALL_SCOPES_KEY
 from klaviyo_assets.sandbox.process import SandboxProcess
 

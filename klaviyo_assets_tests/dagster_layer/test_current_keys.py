@@ -6,7 +6,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from klaviyo_assets.reporting.current_keys import asset_graph, by_current_key, current_key
+from klaviyo_assets.current_keys import asset_graph, by_current_key, current_key
 
 
 @pytest.mark.parametrize("through", ["a job", "materialize"])

@@ -13,8 +13,8 @@ import pytest
 
 from klaviyo_assets._internal import cancellation
 from klaviyo_assets._internal.threads import in_thread
-from klaviyo_assets.config import SCHEDULE_TAG
 from klaviyo_assets.marts import mart_runner
+from klaviyo_assets.run_config import SCHEDULE_TAG
 from klaviyo_assets.sandbox.process import SandboxProcess
 from klaviyo_assets.state import locks
 from klaviyo_assets.state.locks import sync_lock

@@ -11,13 +11,13 @@ import pytest
 
 from klaviyo_assets import CATALOG, EventPartitions, KlaviyoResource, build_klaviyo_assets, build_klaviyo_automation
 from klaviyo_assets._internal.event_loop import merge_streams
-from klaviyo_assets.config import SCHEDULE_TAG, KlaviyoSyncConfig
 from klaviyo_assets.errors import SyncAlreadyRunning
 from klaviyo_assets.ops.asset_sync import AssetDone, AssetFailure, AssetSync, Result
 from klaviyo_assets.ops.partition_op import PartitionStep, RangeStep
 from klaviyo_assets.ops.sync_op import SyncStep
 from klaviyo_assets.privacy.apply import FieldRuleSet
 from klaviyo_assets.reporting.period_report import Partition, PeriodReport
+from klaviyo_assets.run_config import SCHEDULE_TAG, KlaviyoSyncConfig
 from klaviyo_assets.warehouse import LocalFile
 from klaviyo_assets.warehouse.interface import WarehouseBusy
 from klaviyo_assets_tests.dagster_layer.test_changed_keys import by_replacements, by_the_key_prefix_of_a_module, raw
@@ -74,7 +74,7 @@ def results_of(error: Exception | None, *, of_partitions: bool = False) -> list[
         rules=FieldRuleSet(),
         done=AssetDone(failed=True),
         log=logging.getLogger("partitions"),
-        with_user_names=str,
+        with_configured_names=str,
         catalog=CATALOG,
         partitions=(BY_DAY, EventPartitions()),
         of_partitions=of_partitions,

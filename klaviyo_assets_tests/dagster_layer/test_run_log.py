@@ -25,7 +25,7 @@ from klaviyo_assets.catalog import CATALOG
 from klaviyo_assets.errors import InvalidRange
 from klaviyo_assets.reporting import run_log
 from klaviyo_assets.reporting.failures import failure
-from klaviyo_assets.reporting.run_log import LOGGER, in_the_log_of, log_with_user_names
+from klaviyo_assets.reporting.run_log import LOGGER, in_the_log_of, log_with_configured_names
 from klaviyo_assets.sandbox.keys import ALL_SCOPES_KEY, key_lacking
 from klaviyo_assets.sandbox.process import SandboxProcess
 from klaviyo_assets.setting_names import SettingNames
@@ -162,9 +162,9 @@ def test_the_log_and_the_note_of_a_materialization_name_the_same_setting(account
     assert "Set its account with the field account_id of resource 'klaviyo'" in note
 
 
-def test_a_log_with_user_names_rewrites_messages_after_their_arguments_are_filled_in() -> None:
+def test_a_log_with_configured_names_rewrites_messages_after_their_arguments_are_filled_in() -> None:
     with collected() as (log, found):
-        log_of_the_run = log_with_user_names(log, SettingNames("eu").with_user_names)
+        log_of_the_run = log_with_configured_names(log, SettingNames("eu").with_configured_names)
         log_of_the_run.warning("%s: set %s, 100 %%", "lists", "KLAVIYO_ACCOUNT_ID")
         log_of_the_run.info("100 % of KLAVIYO_ACCOUNT_ID")
 

@@ -18,7 +18,7 @@ from klaviyo_assets.load.loader import Loader
 from klaviyo_assets.load.schema.tables import Tables
 from klaviyo_assets.load.steps.load_transaction import LoadTransaction
 from klaviyo_assets.load.steps.read_comparison import ReadComparison
-from klaviyo_assets.staging import staging, writer
+from klaviyo_assets.staging import background_writer, staging
 from klaviyo_assets.staging.staging import Staging
 from klaviyo_assets_tests.accounts import in_small_pages, local_file, started_elsewhere, sync
 
@@ -72,8 +72,8 @@ STAGES = (
 def main(stage_index: str, call: str, base_url: str, folder: str, name: str) -> None:
     """Sync until the process is killed."""
     stage = STAGES[int(stage_index)]
-    writer.ROWS_PER_LOAD, writer._GROWTH = 100, 1_000_000
-    writer._LOADS_ON_DISK = 0  # fetching waits for each load, so the number of loads does not depend on the machine's speed
+    background_writer.ROWS_PER_LOAD, background_writer._GROWTH = 100, 1_000_000
+    background_writer._LOADS_ON_DISK = 0  # fetching waits for each load, so the number of loads does not depend on the machine's speed
     staging.ROWS_PER_FILE = 50
     setattr(stage.owner, stage.function, killing_at(getattr(stage.owner, stage.function), int(call), after=stage.after))
     sync(in_small_pages(name, 20), started_elsewhere(base_url), local_file(Path(folder)), SyncOptions(mode=stage.mode), concurrency=2)

@@ -125,7 +125,7 @@ class OverHttp:
         self._file.connections_left = step.interruption.after if step.interruption and step.interruption.kind == "kill" else None
         sizes = {
             "klaviyo_assets.staging.staging.ROWS_PER_FILE": step.rows_per_file,
-            "klaviyo_assets.staging.writer.ROWS_PER_LOAD": step.rows_per_load,
+            "klaviyo_assets.staging.background_writer.ROWS_PER_LOAD": step.rows_per_load,
             "klaviyo_assets.extract.strategies.verification.FEW": step.few,
         }
         with ExitStack() as stack:

@@ -253,7 +253,7 @@ class InProcess:
             "klaviyo_assets.sync.missing_resources.in_thread": _run_inline,
             "klaviyo_assets.sync.completion.in_thread": _run_inline,
             "klaviyo_assets.sync.children.in_thread": _run_inline,
-            "klaviyo_assets.staging.writer.in_thread": _run_inline,
+            "klaviyo_assets.staging.background_writer.in_thread": _run_inline,
         }
         for target, value in patched.items():
             self._stack.enter_context(mock.patch(target, value))
@@ -310,7 +310,7 @@ class InProcess:
         network = _Network(self._app, before_request, after_response, refuse)
         sizes = {
             "klaviyo_assets.staging.staging.ROWS_PER_FILE": step.rows_per_file,
-            "klaviyo_assets.staging.writer.ROWS_PER_LOAD": step.rows_per_load,
+            "klaviyo_assets.staging.background_writer.ROWS_PER_LOAD": step.rows_per_load,
             "klaviyo_assets.extract.strategies.verification.FEW": step.few,
         }
         with ExitStack() as stack:

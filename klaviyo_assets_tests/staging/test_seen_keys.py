@@ -36,8 +36,8 @@ def test_a_range_keeps_only_the_keys_of_loaded_rows(
     sync("profiles", sandbox, warehouse)
     gone = table(warehouse, "profiles")["id"][0]
     sandbox.change("delete", type="profiles", id=gone)
-    monkeypatch.setattr("klaviyo_assets.staging.writer._SECONDS_PER_FILE", 0)
-    monkeypatch.setattr("klaviyo_assets.staging.writer._SECONDS_PER_LOAD", 0)
+    monkeypatch.setattr("klaviyo_assets.staging.background_writer._SECONDS_PER_FILE", 0)
+    monkeypatch.setattr("klaviyo_assets.staging.background_writer._SECONDS_PER_LOAD", 0)
     remaining: list[list[str]] = []
 
     def mark_missing(self: ReadComparison, field: str, window: TimeWindow, files: list[Path]) -> bool:

@@ -14,12 +14,12 @@ from polars.testing import assert_frame_equal
 
 from klaviyo_assets.catalog import CATALOG
 from klaviyo_assets.catalog.resource_type import ResourceType
-from klaviyo_assets.checks import asset_checks as checks
+from klaviyo_assets.checks import asset_checks
 from klaviyo_assets.checks.table_checks import TableChecks
 from klaviyo_assets.decode import PageDecoder
 from klaviyo_assets.extract.sync_options import SyncMode, SyncOptions
 from klaviyo_assets.sandbox.process import SandboxProcess
-from klaviyo_assets.staging import staging, writer
+from klaviyo_assets.staging import background_writer, staging
 from klaviyo_assets.state.unanswered import ASKED_AGAIN_AFTER
 from klaviyo_assets.sync import missing_resources
 from klaviyo_assets.warehouse import LocalFile
@@ -36,7 +36,7 @@ MISSING = "SELECT count(*) FROM events WHERE len(attribution_ids) > 0 AND attrib
 
 
 def included_complete(warehouse: LocalFile) -> dg.AssetCheckResult:
-    (found,) = TableChecks(warehouse, EVENTS, "klaviyo", dg.AssetKey(["klaviyo", "events"])).run([checks.INCLUDED_COMPLETE], None).results
+    (found,) = TableChecks(warehouse, EVENTS, "klaviyo", dg.AssetKey(["klaviyo", "events"])).run([asset_checks.INCLUDED_COMPLETE], None).results
     return found
 
 
@@ -191,7 +191,7 @@ def test_attributions_are_fetched_while_the_last_pages_are_being_written(
         return write_parquet(frame, path)
 
     monkeypatch.setattr(staging, "_write_parquet", write_slowly)
-    monkeypatch.setattr(writer, "_SECONDS_PER_FILE", 0.0)
+    monkeypatch.setattr(background_writer, "_SECONDS_PER_FILE", 0.0)
     sandbox = new_account(base=BASE, events=1_500, max_included=1)
 
     report = sync("events", sandbox, warehouse)

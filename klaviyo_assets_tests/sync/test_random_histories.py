@@ -10,7 +10,7 @@ from polars.testing import assert_frame_equal
 from klaviyo_assets.api.klaviyo_errors import KlaviyoError
 from klaviyo_assets.extract.sync_options import SyncMode, SyncOptions
 from klaviyo_assets.sandbox.process import SandboxProcess
-from klaviyo_assets.staging import staging, writer
+from klaviyo_assets.staging import background_writer, staging
 from klaviyo_assets.state.coverage import TimeWindow
 from klaviyo_assets.warehouse import LocalFile
 from klaviyo_assets_tests.accounts import sync, table, truth
@@ -64,7 +64,7 @@ def test_after_random_changes_the_tables_equal_the_truth(
 ) -> None:
     rng = random.Random(seed)
     monkeypatch.setattr("klaviyo_assets.api.retries.BACKOFF_BASE", 0.01)
-    monkeypatch.setattr(writer, "ROWS_PER_LOAD", rng.choice([50, 200, 100_000]))
+    monkeypatch.setattr(background_writer, "ROWS_PER_LOAD", rng.choice([50, 200, 100_000]))
     monkeypatch.setattr(staging, "ROWS_PER_FILE", rng.choice([20, 100, 20_000]))
     switches = {name: rng.random() < 0.5 for name in SWITCHES}
     sandbox = new_account(seed=seed, events=rng.choice([1, 300, 1_500]), profiles=rng.choice([60, 300]), reviews=rng.choice([0, 120]), **switches)

@@ -1,4 +1,8 @@
-"""What the end of a sync of a child type marks as deleted, and which parents it records as verified."""
+"""What the end of a sync of a child type marks as deleted, and which parents it records as verified.
+
+A child is marked if its parent is gone, if a complete read of its parent did not return it, or if it was looked up by id and not found. Of a parent
+whose stored children are as many as Klaviyo counts, only the rows are marked whose own record, such as a member's profile, is marked as deleted.
+"""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass

@@ -251,11 +251,14 @@ class Upsert:
         return f"(old.{DELETED_AT} IS NOT NULL{version})"
 
     def _may_replace(self) -> str:
-        """SQL that is true if ``new`` may replace ``old``: it has a later version, or was read later.
+        """SQL that is true if ``new`` may replace ``old``, the stored row.
 
-        A version that is missing, in the future or lower than before must not protect a row forever. So the later read wins if the versions are
-        equal; if one of the two rows has no version or one dated after its read; if the old row is marked as deleted and the record was read since;
-        and in types that are read completely, where no other read would correct the row.
+        The higher version wins. The later read wins instead
+
+        - if the versions are equal;
+        - if one of the two rows has no version, or one dated after its read: such a version must not protect a row forever;
+        - if the old row is marked as deleted and the record was read since;
+        - in types that are read completely: no other read would correct a row whose version went down.
         """
         read_no_earlier = f"(old.{SYNCED_AT} IS NULL OR new.{SYNCED_AT} >= old.{SYNCED_AT})"
         if not self._has_versions:

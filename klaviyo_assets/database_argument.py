@@ -36,12 +36,12 @@ def as_resource(duckdb: dg.ConfigurableResource[Any] | str | Path) -> dg.Configu
         try:
             warehouse_from(duckdb)
         except WarehouseError as error:
-            advice = SettingNames("", "").with_user_names(error.advice).replace("the field database of resource ''", "duckdb=")
+            advice = SettingNames("", "").with_configured_names(error.advice).replace("the field database of resource ''", "duckdb=")
             raise InvalidDefinition(f"duckdb=: {error.summary} {advice}") from None
     return duckdb
 
 
-def catalog_of(duckdb: dg.ConfigurableResource[Any]) -> str | None:
+def database_name_of(duckdb: dg.ConfigurableResource[Any]) -> str | None:
     """Return what DuckDB calls the database; None if that is not known yet."""
     if not isinstance(duckdb, DuckDBResource):
         return None

@@ -1,4 +1,4 @@
-"""Runs the check ``complete``."""
+"""The check ``complete`` of events: an audit that compares Klaviyo's own counts with the table, and what Dagster shows of it."""
 
 import logging
 from dataclasses import dataclass
@@ -12,15 +12,15 @@ from klaviyo_assets.audit.audit import Audit
 from klaviyo_assets.audit.audit_store import AuditStore, names_of_metrics
 from klaviyo_assets.audit.audit_tables import AuditRecord
 from klaviyo_assets.audit.compare import Difference
-from klaviyo_assets.checks import asset_checks as checks
+from klaviyo_assets.checks import asset_checks
 from klaviyo_assets.resources import KlaviyoResource
 from klaviyo_assets.state.coverage import TimeWindow
 from klaviyo_assets.warehouse.interface import Warehouse
 
 
 @dataclass(frozen=True)
-class AuditExecution:
-    """One execution of the check.
+class CompleteCheck:
+    """One execution of the check ``complete``.
 
     Args:
         log: The run's log.
@@ -57,9 +57,9 @@ class AuditExecution:
         try:
             record, found = await self._audit(only_rereads=only_rereads)
         except AccessDenied as error:
-            return checks.could_not_audit(str(error), self.asset), None
+            return asset_checks.could_not_audit(str(error), self.asset), None
         except ApiKeyError as error:
-            return checks.could_not_audit(str(error), self.asset), error
+            return asset_checks.could_not_audit(str(error), self.asset), error
         return await in_thread(self._result, record, found), None
 
     def stored(self) -> dg.AssetCheckResult | None:
@@ -79,7 +79,7 @@ class AuditExecution:
 
     def _result(self, record: AuditRecord, found: list[Difference]) -> dg.AssetCheckResult:
         names = names_of_metrics(self.warehouse, self.schema, {one.metric_id for one in found})
-        return checks.complete(record, found, names, self.asset)
+        return asset_checks.complete(record, found, names, self.asset)
 
     async def _audit(self, *, only_rereads: bool) -> tuple[AuditRecord, list[Difference]]:
         async with self.klaviyo.client() as client:

@@ -15,7 +15,7 @@ import pytest
 import sqlalchemy
 from sqlalchemy.engine import Engine
 
-from klaviyo_assets.reporting.event_batch import ROW_COUNT, log_materializations, mark_as_failed
+from klaviyo_assets.reporting.dagster_events import ROW_COUNT, log_materializations, mark_as_failed
 from klaviyo_assets.reporting.provenance import DATA_VERSION
 from klaviyo_assets_tests.dagster_layer.postgres import PostgresServer, postgres_server
 
@@ -139,7 +139,7 @@ def test_the_rows_are_those_that_dagster_stores_one_at_a_time(instances: Instanc
     }
     assert len(found["event_logs of the run"]) == 13
     assert found == stored(single, run_of_single), (
-        f"Dagster {dg.__version__} stores events in another way than klaviyo_assets/reporting/event_batch.py"
+        f"Dagster {dg.__version__} stores events in another way than klaviyo_assets/reporting/dagster_events.py"
     )
 
 

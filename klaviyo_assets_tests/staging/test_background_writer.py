@@ -18,11 +18,11 @@ from klaviyo_assets.decode import Page, PageDecoder
 from klaviyo_assets.extract.page_sink import SliceId
 from klaviyo_assets.extract.slices import Slice
 from klaviyo_assets.load.batch import Batch
+from klaviyo_assets.staging import background_writer
 from klaviyo_assets.staging import staging as staging_module
-from klaviyo_assets.staging import writer
+from klaviyo_assets.staging.background_writer import BackgroundWriter
 from klaviyo_assets.staging.manifest import new_manifest
 from klaviyo_assets.staging.staging import Staging
-from klaviyo_assets.staging.writer import BackgroundWriter
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
 DECODER = PageDecoder(EVENTS)
@@ -31,13 +31,13 @@ DECODER = PageDecoder(EVENTS)
 @pytest.fixture(autouse=True)
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(staging_module, "ROWS_PER_FILE", 10)
-    monkeypatch.setattr(writer, "ROWS_PER_LOAD", 30)
+    monkeypatch.setattr(background_writer, "ROWS_PER_LOAD", 30)
 
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     clock = SimpleNamespace(now=1000.0)
-    monkeypatch.setattr(writer, "time", SimpleNamespace(monotonic=lambda: clock.now))
+    monkeypatch.setattr(background_writer, "time", SimpleNamespace(monotonic=lambda: clock.now))
     return clock
 
 
@@ -121,8 +121,8 @@ def test_few_pages_are_written_after_a_second_and_loaded_after_a_while(tmp_path:
 
 def test_staged_rows_are_loaded_early_if_few_more_are_expected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing runs in parallel with the last load, so it should be small."""
-    monkeypatch.setattr(writer, "ROWS_PER_LOAD", 1000)
-    monkeypatch.setattr(writer, "_MIN_ROWS_EARLY", 20)
+    monkeypatch.setattr(background_writer, "ROWS_PER_LOAD", 1000)
+    monkeypatch.setattr(background_writer, "_MIN_ROWS_EARLY", 20)
     sync = Sync(tmp_path)
     sync.writer.rows_expected = lambda: 200 - sync.rows
 
@@ -189,7 +189,7 @@ def test_fetching_waits_for_a_slower_database(tmp_path: Path) -> None:
         fetching = asyncio.create_task(fetch())
         await asyncio.sleep(0.5)
         assert not fetching.done()
-        assert sync.staging.rows_unloaded <= 30 * writer._LOADS_ON_DISK + 5
+        assert sync.staging.rows_unloaded <= 30 * background_writer._LOADS_ON_DISK + 5
         may_load.set()
         await fetching
         await sync.writer.finish()
@@ -250,7 +250,7 @@ def test_without_loads_before_the_end_files_are_kept(tmp_path: Path) -> None:
     assert sync.staging.batch().rows == 100
 
 
-@pytest.mark.parametrize(("known", "rows"), [(0, 30), (200, 30), (800, 100), (10**9, writer.MAX_ROWS_PER_LOAD)])
+@pytest.mark.parametrize(("known", "rows"), [(0, 30), (200, 30), (800, 100), (10**9, background_writer.MAX_ROWS_PER_LOAD)])
 def test_larger_tables_have_larger_loads(tmp_path: Path, known: int, rows: int) -> None:
     sync = Sync(tmp_path)
     sync.writer.rows_known = known

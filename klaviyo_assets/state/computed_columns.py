@@ -1,6 +1,6 @@
 """The table ``_computed_columns``: by which definitions the computed columns of each table were filled."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import ClassVar
 
 from klaviyo_assets.state.bookkeeping_store import BookkeepingStore
@@ -23,6 +23,13 @@ class ComputedColumns(BookkeepingStore):
         if not self.exists:
             return {}
         return dict(self._rows(f"SELECT column_name, definition FROM {self.table} WHERE resource_type = ?", [resource_type]))
+
+    def keep(self, resource_type: str, names: Collection[str]) -> None:
+        """Forget the definitions of other columns than these, so that they are filled again if the resource type has them."""
+        if self.definitions(resource_type).keys() - {*names}:
+            self.connection.execute(
+                f"DELETE FROM {self.table} WHERE resource_type = ? AND NOT list_contains(?, column_name)", [resource_type, [*names]]
+            )
 
     def replace(self, resource_type: str, definitions: Mapping[str, str]) -> None:
         """Record the definitions that all rows of a resource type are filled by."""

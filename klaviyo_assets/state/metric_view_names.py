@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+import polars as pl
+
 from klaviyo_assets.state.bookkeeping_store import BookkeepingStore
 from klaviyo_assets.warehouse.ddl import Columns
 
@@ -17,7 +19,22 @@ class Property:
     column: str | None
 
 
-class Properties(BookkeepingStore):
+class _ByMetric(BookkeepingStore):
+    """A table with some rows for each metric."""
+
+    def _replace_metrics(self, metrics: Sequence[str], rows: Sequence[tuple[object, ...]]) -> None:
+        """Write the rows of some metrics, in the order of the columns, instead of those that these have had."""
+        self.connection.execute(f"DELETE FROM {self.table} WHERE list_contains(?, metric_id)", [list(metrics)])
+        if rows:
+            # As a frame: there are thousands of rows at the first sync. `executemany` plans a statement for each of them, and DuckDB 1 tries to
+            # import pandas for each item of a list that is a parameter.
+            schema = {name: pl.Int64 if type_ == "BIGINT" else pl.String for name, (type_, _) in self.COLUMNS.items()}
+            self.connection.register("rows_of_metrics", pl.DataFrame(rows, schema=schema, orient="row"))
+            self.connection.execute(f"INSERT INTO {self.table} BY NAME FROM rows_of_metrics")
+            self.connection.unregister("rows_of_metrics")
+
+
+class Properties(_ByMetric):
     """The properties of the events of each metric."""
 
     NAME: ClassVar[str] = "_properties"
@@ -30,6 +47,11 @@ class Properties(BookkeepingStore):
         "column_name": ("VARCHAR", "Its column in the view; null if it has none."),
     }
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether the table, which exists, has no row."""
+        return not self._rows(f"SELECT metric_id FROM {self.table} LIMIT 1")
+
     def read(self) -> dict[str, list[Property]]:
         """Return the properties by metric, in their order."""
         if not self.exists:
@@ -41,13 +63,8 @@ class Properties(BookkeepingStore):
 
     def write(self, properties: Mapping[str, Sequence[Property]]) -> None:
         """Write the properties of some metrics, instead of those that these have had."""
-        self.connection.execute(f"DELETE FROM {self.table} WHERE list_contains(?, metric_id)", [list(properties)])
-        rows = [(id_, position, one.name, one.kind, one.column) for id_, found in properties.items() for position, one in enumerate(found)]
-        if rows:
-            names = "metric_id, position, property, kind, column_name"
-            # One statement: there are thousands of rows at the first sync, and DuckDB plans each statement on its own.
-            values = ", ".join("unnest(?)" for _ in range(5))
-            self.connection.execute(f"INSERT INTO {self.table} ({names}) SELECT {values}", [list(column) for column in zip(*rows, strict=True)])
+        rows = [(id_, position, one.name, str(one.kind), one.column) for id_, found in properties.items() for position, one in enumerate(found)]
+        self._replace_metrics(list(properties), rows)
 
 
 @dataclass(frozen=True)
@@ -58,7 +75,7 @@ class MetricView:
     definition: str
 
 
-class MetricViewNames(BookkeepingStore):
+class MetricViewNames(_ByMetric):
     """The view of each metric."""
 
     NAME: ClassVar[str] = "_metric_views"
@@ -77,10 +94,4 @@ class MetricViewNames(BookkeepingStore):
 
     def write(self, views: Mapping[str, MetricView]) -> None:
         """Write the views of some metrics."""
-        self.connection.execute(f"DELETE FROM {self.table} WHERE list_contains(?, metric_id)", [list(views)])
-        if views:
-            rows = [(metric_id, view.name, view.definition) for metric_id, view in views.items()]
-            values = "unnest(?), unnest(?), unnest(?)"
-            self.connection.execute(
-                f"INSERT INTO {self.table} (metric_id, view_name, definition) SELECT {values}", [list(column) for column in zip(*rows, strict=True)]
-            )
+        self._replace_metrics(list(views), [(metric_id, view.name, view.definition) for metric_id, view in views.items()])

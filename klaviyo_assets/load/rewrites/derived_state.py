@@ -1,5 +1,6 @@
 """Whether what the load derives from JSON is up to date for all stored rows: computed columns, and the profile of properties."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from duckdb import DuckDBPyConnection
@@ -39,6 +40,15 @@ class DerivedState:
     def is_current(self) -> bool:
         """Whether there is nothing to compute."""
         return not self.outdated_columns and not self.lacks_profile
+
+    def forget_columns(self, added: Collection[str]) -> None:
+        """Record that the rows have no values in some computed columns, and forget those that this version of the package does not know.
+
+        Args:
+            added: Columns that were just added to the table or converted, such as one that the user has dropped.
+        """
+        if self.tables.entry.computed_columns:
+            self._columns.keep(self.tables.entry.name, definitions(self.tables.entry).keys() - {*added})
 
     def record_columns(self) -> None:
         """Record that the computed columns of all rows are filled."""

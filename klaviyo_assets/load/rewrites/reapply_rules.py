@@ -151,7 +151,7 @@ class StoredRules:
             self.note("rewritten_rows")
             self.connection.unregister("rewritten_rows")
             if entry.has_metric_views:  # a hash is a text, whatever the value was
-                MetricViews(self.connection, self.tables.warehouse, self.tables.schema).note([changed])
+                MetricViews(self.connection, self.tables.warehouse, self.tables.schema).note_rewritten(changed)
         return changed.height
 
     @cached_property

@@ -135,7 +135,7 @@ class Tables:
         if changed:
             move_from_extra(connection, self.places(connection), self.entry)
             fill_within(connection, self.places(connection), self.entry, changed)
-        # Columns with values in `_extra` or inside another column were just filled from there; computed ones are filled next.
+        # Columns with values in `_extra` or inside another column were just filled from there; computed ones are filled by the recompute of the sync.
         filled = {column.name for column in self.entry.columns if column.was_in_extra or column.path[0] in (WITHIN, COMPUTED)}
         if lost := [column for column in changed if column not in (SYNCED_AT, DELETED_AT, *filled)]:
             CoverageStore(*place).change_fingerprint(self.entry.name, f"without {', '.join(lost)}")

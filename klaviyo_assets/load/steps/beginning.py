@@ -88,7 +88,7 @@ class Beginning:
         has_field_rules, erased = self._restore_from_copy(known, is_new=name in prepared.made)
         periods = self._prepare_periods(known)
         rereads = Rereads(connection, self._tables.warehouse, self._tables.schema).pending(name)
-        needs_recompute = self._needs_recompute(is_new=name in prepared.made)
+        needs_recompute = self._needs_recompute(prepared)
         self.transaction.count_rows()
         return Begun(self.transaction.coverage.rows(name), last_end, has_field_rules, erased, periods, rereads, needs_recompute)
 
@@ -132,11 +132,13 @@ class Beginning:
         self._note(BookkeepingCopy(tables.warehouse, tables.schema).restore_erased(tombstones))
         return has_field_rules, tombstones.hashes()
 
-    def _needs_recompute(self, *, is_new: bool) -> bool:
+    def _needs_recompute(self, prepared: Prepared) -> bool:
         """Return whether derived values may be missing in stored rows; a new table has none."""
         state = DerivedState(self.transaction.connection, self._tables)
-        if is_new:
+        if self._tables.entry.name in prepared.made:
             state.record_new_table()
+        else:
+            state.forget_columns(prepared.changed)
         return not state.is_current
 
     def _prepare_periods(self, known: SchemaColumns) -> Periods | None:

@@ -85,8 +85,18 @@ class MetricViews:
 
     @property
     def lack_profile(self) -> bool:
-        """Whether the views are possible, and the properties of stored events are not recorded."""
-        return self.are_possible and not self._properties.exists
+        """Whether the views are possible, and the properties of stored events are not recorded, since the table is missing or was emptied."""
+        if not self.are_possible:
+            return False
+        return not self._properties.exists or (self._properties.is_empty and self._some_event_has_properties)
+
+    @property
+    def _some_event_has_properties(self) -> bool:
+        if not table_exists(self.connection, self.schema, EVENTS.name):
+            return False
+        events = self.warehouse.qualified(self.schema, EVENTS.name)
+        query = f"SELECT id FROM {events} WHERE event_properties IS NOT NULL AND event_properties::VARCHAR <> '{{}}' LIMIT 1"
+        return bool(self.connection.execute(query).fetchall())
 
     def note_staged(self, files: Sequence[Path], found: StagedProperties) -> None:
         """Widen the profile to staged events, and replace the views that it changes.
@@ -108,6 +118,11 @@ class MetricViews:
             rows = tables.places(self.connection).rows
             parts = row_ranges(self.connection, rows, ["event_properties"])
             self.note(self.connection.sql(f"SELECT metric_id, event_properties FROM {rows} WHERE {part.condition}").pl() for part in parts)
+
+    def note_rewritten(self, frame: pl.DataFrame) -> None:
+        """Widen the profile to stored events that were rewritten. If there is none, :meth:`note_stored` makes it from all events."""
+        if not self.lack_profile:
+            self.note([frame])
 
     def note(self, frames: Iterable[pl.DataFrame]) -> None:
         """Widen the profile to the events of some frames, one after another, and replace the views that it changes."""

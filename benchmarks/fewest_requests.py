@@ -1,6 +1,7 @@
-"""The fewest requests with which any client can read a resource type correctly, from what the database holds after a sync.
+"""The fewest requests with which a client can read a resource type correctly by itself, from what the database holds after a sync.
 
 Nothing here looks at the requests that a sync has made. Pages are counted full, and a client is assumed to know its scopes and its account.
+"By itself" means without the responses for another type, except for types that have no endpoint of their own for many records.
 """
 
 import math
@@ -44,8 +45,8 @@ class FewestRequests:
     def next_day(self, entry: ResourceType) -> str:
         """Return the number for an update.
 
-        Changed rows need full pages, at least one request that shows that there are none. Collections that cannot be filtered by a time are read
-        completely.
+        Changed rows need full pages, at least one request that shows that there are none. A collection of few pages is read completely: only that
+        shows which records were deleted. The children of parents that are unchanged since yesterday need no request if a type has a ``max_age``.
         """
         return self._shared_or(entry, self._update(entry))
 
@@ -57,8 +58,7 @@ class FewestRequests:
         if replication.report:
             return self._changing_windows(entry, replication.report)
         if isinstance(replication, Incremental | NewestFirst):
-            changed = "SELECT sum(rows_inserted + rows_updated) FROM _syncs WHERE resource_type = ? AND started_at >= ?"
-            return max(1, self._pages(entry, self._number_of(changed, entry.name, self.began)))
+            return max(1, self._pages(entry, self._written("rows_inserted + rows_updated", entry)))
         if replication.count_check is not None:
             return self._members(entry)
         if replication.groups is not None:
@@ -67,10 +67,13 @@ class FewestRequests:
                 1, self._pages(entry, self._count(f"FROM {entry.name} WHERE _deleted_at IS NULL AND {replication.groups.state} NOT IN ({final})"))
             )
         if isinstance(replication, PerParent) and replication.max_age is not None:
-            # Parents that are new or have changed: the only ones whose children must be read on an ordinary day.
-            read = "SELECT count(DISTINCT parent) FROM _coverage WHERE resource_type = ? AND read_at >= ?"
-            return self._number_of(read, entry.name, self.began)
+            shown = "rows_inserted + rows_updated" if replication.changed_with is not None else "rows_inserted"
+            return self._written(shown, entry.required_parent.entry)
         return self._complete(entry)
+
+    def _written(self, columns: str, entry: ResourceType) -> int:
+        """Count the rows that the syncs of a type have written."""
+        return self._number_of(f"SELECT sum({columns}) FROM _syncs WHERE resource_type = ? AND started_at >= ?", entry.name, self.began)
 
     def _complete(self, entry: ResourceType) -> int:
         if entry.parent is None or "{id}" not in entry.endpoint.path:
@@ -80,7 +83,7 @@ class FewestRequests:
     def _members(self, entry: ResourceType) -> int:
         """Count what the members of each group need: their pages if these are few, else one request for those who joined and one for the count.
 
-        A larger group that a member has left needs its pages as well. A merge of profiles can put an early join under another id without a change of
+        A larger group that a member has left needs its pages instead. A merge of profiles can put an early join under another id without a change of
         the count, so a group with a merged or deleted profile needs them too.
         """
         parent = entry.required_parent
@@ -94,7 +97,7 @@ class FewestRequests:
 
     @staticmethod
     def _of_group(pages: int, has_left: bool) -> int:
-        return pages if pages <= _JOINS_AND_COUNT else _JOINS_AND_COUNT + (pages if has_left else 0)
+        return pages if has_left else min(pages, _JOINS_AND_COUNT)
 
     def _pages_of_parents(self, entry: ResourceType, parent: Parent, grouped: str) -> int:
         """Count the pages of each parent; one without children needs a page too."""

@@ -16,7 +16,7 @@ def asset_graph(context: dg.AssetExecutionContext) -> Any:
     """Return Dagster's graph of all assets of the code location that runs: a job's own graph has only the assets that it selects.
 
     Args:
-        context: Dagster's.
+        context: Dagster's execution context.
     """
     # No public API returns it: `context.repository_def` fails in `dg.materialize`, which has no repository, and does not describe assets either.
     graph = context.job_def.asset_layer.asset_graph
@@ -29,7 +29,7 @@ def current_key(context: dg.AssetExecutionContext, op_name: str, output: str | N
     """Return the key of an op's asset in the code location that runs; None if the op is not part of it.
 
     Args:
-        context: Dagster's.
+        context: Dagster's execution context.
         op_name: Name of the op.
         output: The asset's output of the op; None if it has one asset only.
     """
@@ -43,7 +43,7 @@ def current_checks(context: dg.AssetExecutionContext, op_name: str) -> frozenset
     """Return the checks of an op in the code location that runs; none if the op is not part of it.
 
     Args:
-        context: Dagster's.
+        context: Dagster's execution context.
         op_name: Name of the op.
     """
     definition = _definition(context, op_name)

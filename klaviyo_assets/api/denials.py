@@ -1,6 +1,6 @@
 """Classifies a 403 of the API by its error text, since one error code has several causes.
 
-A 403 without an API error document comes from the network edge; ``responses`` recognizes it.
+A 403 without an API error document comes from the network edge. ``responses`` recognizes it, and turns a :class:`Denial` into an exception.
 
 Klaviyo does not document the texts and may change them (https://developers.klaviyo.com/en/docs/rate_limits_and_error_handling). The rules below match
 texts seen in practice and similar ones, the most specific cause first. A text that no rule matches is shown unchanged, with the likely cause.

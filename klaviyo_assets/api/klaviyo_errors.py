@@ -14,7 +14,7 @@ The hierarchy, by indentation::
             AccountDisabled         the account is disabled or suspended
             AccessRefused           a reason that this package does not recognize
             EdgeBlocked             HTML instead of JSON: blocked before the request reached the API, which says nothing about the key
-        RequestRefused              sent again, the request would be refused again
+        RequestRefused              the same request would be refused again
             BadRequest              Klaviyo refuses the request (400)
                 CursorRefused       a page link has expired; the chain can be restarted
             NotFound                no such record (404)
@@ -188,7 +188,7 @@ class EdgeBlocked(AccessDenied):
 
 
 class RequestRefused(KlaviyoError):
-    """Klaviyo refuses the request; a retry would fail again."""
+    """Klaviyo refuses the request: the same one would be refused again. A new sync may succeed after a ``Conflict`` or a ``CursorRefused``."""
 
     advice_about_own_type = (
         "Klaviyo's text says what it refuses. Compare the resource type {name} in your code with Klaviyo's reference of the endpoint: its path, "

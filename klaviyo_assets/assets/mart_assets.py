@@ -210,7 +210,7 @@ def _build_op(
         specs=list(specs.values()),
         check_specs=[check for model, spec in specs.items() for check in mart_check_specs(models[model], spec.key)],
         can_subset=True,
-        **settings.of_op,
+        **settings.op_arguments,
     )
     def build_marts(context: dg.AssetExecutionContext, config: KlaviyoMartConfig) -> Any:
         """Build the selected models and check them."""
@@ -224,7 +224,7 @@ def _build_op(
             partitions={
                 model: (key, days) for model, (op, output, days) in partitions.items() if (key := current_key(context, op, output)) is not None
             },
-            **settings.of_step(context),
+            **settings.step_arguments(context),
         )
         yield from step.run()
 

@@ -83,7 +83,7 @@ def build_mart_partition_op(
         specs=list(specs.values()),
         can_subset=True,
         backfill_policy=dg.BackfillPolicy.single_run(),
-        **settings.of_op,
+        **settings.op_arguments,
     )
     def build_days(context: dg.AssetExecutionContext) -> Any:
         """Build the selected days of the selected models."""
@@ -100,7 +100,7 @@ def build_mart_partition_op(
                 for model, spec in mart_specs.items()
             },
             partitions={model: (key, partitions) for key, model in current.items()},
-            **settings.of_step(context),
+            **settings.step_arguments(context),
         )
         yield from MartPartitionStep(context, current, step, current_checks(context, marts_op.op.name)).run()
 

@@ -32,11 +32,11 @@ class OpSettings:
     catalog: Catalog
 
     @property
-    def of_op(self) -> dict[str, Any]:
+    def op_arguments(self) -> dict[str, Any]:
         """Arguments of ``multi_asset``."""
         return {"pool": self.pool, "retry_policy": self.retry_policy, "required_resource_keys": {self.resource_key, self.duckdb_key}}
 
-    def of_step(self, context: dg.AssetExecutionContext) -> dict[str, Any]:
+    def step_arguments(self, context: dg.AssetExecutionContext) -> dict[str, Any]:
         """Return fields of a step of the op that runs: its resources, and what else it needs of the settings."""
         return {
             "context": context,

@@ -66,7 +66,7 @@ def build_partition_op(
         description="Reads the selected days of events again, adjacent ones together.",
         specs=[spec],
         backfill_policy=dg.BackfillPolicy.single_run(),
-        **settings.of_op,
+        **settings.op_arguments,
     )
     def read_partitions(context: dg.AssetExecutionContext) -> Any:
         """Read the selected days again, each range of adjacent days at once."""
@@ -80,7 +80,7 @@ def build_partition_op(
             assets={events: entry},
             checks=frozenset(check.name for check in current_checks(context, events_op.op.name) if check.asset_key == events),
             partitions={entry.name: (asset, partitions)},
-            **settings.of_step(context),
+            **settings.step_arguments(context),
         )
         yield from PartitionStep(context, asset, partitions, step, execute).run()
 

@@ -80,8 +80,8 @@ def build_klaviyo_assets(
         pool: Dagster concurrency pool of the ops.
         retry_policy: Applies to failures where a retry may help: transient faults that outlast the client's own retries, a database that
             another program has open, another sync of the same resource type, a table that another program changed, a conflict at Klaviyo, an expired
-            page link. Nothing else is retried, and nothing if Klaviyo's ``Retry-After`` is 15 minutes or longer. A retry of the shared op syncs all
-            its selected types again; those that had succeeded find nothing new.
+            page link, an unexpected error. Nothing else is retried, and nothing if Klaviyo's ``Retry-After`` is 15 minutes or longer. A retry of the
+            shared op syncs all its selected types again; those that had succeeded find nothing new.
         execute: Runs each sync op. It gets Dagster's context and the sync, calls ``sync.run()`` and yields what that yields: materializations and
             check results. So code of yours can run before and after a sync, look at its results, and handle its failure. The op fails if assets are
             selected and it does not run the sync to its end, or leaves out a materialization. The op of partitions calls it for each run of adjacent
@@ -148,7 +148,7 @@ def _sync_ops(
         specs: The specs of their assets, by resource type.
         settings: Those of the ops.
         execute: Runs each sync op.
-        partitions: By resource type, the op of the asset with its partitions, and these.
+        partitions: The op of the asset with partitions, and the partitions, by resource type.
     """
     return [
         _build_op(f"{name}_{op_name}", [(entry, specs[entry.name]) for entry in group], settings, execute, partitions)
@@ -159,7 +159,7 @@ def _sync_ops(
 def _type_with_partitions(entries: Iterable[ResourceType]) -> ResourceType:
     events = next((entry for entry in entries if entry.partitioned), None)
     if events is None:
-        raise InvalidDefinition(f"partitions= are those of {EVENTS.name}, which is not among the resource_types. Add it, or leave partitions out.")
+        raise InvalidDefinition(f"partitions= applies to {EVENTS.name}, which is not among the resource_types. Add it, or leave partitions out.")
     if events.period_field is None:
         raise InvalidDefinition(
             f"partitions= need times that give rows a day, but the replication of {events.name} has no range_field. Leave partitions out."
@@ -218,7 +218,7 @@ def _build_op(
         specs=[spec for _, spec in group],
         check_specs=[check for entry, spec in group for check in asset_checks.check_specs(entry, spec.key)],
         can_subset=True,
-        **settings.of_op,
+        **settings.op_arguments,
     )
     def sync_assets(context: dg.AssetExecutionContext, config: KlaviyoSyncConfig) -> Any:
         """Sync the selected resource types of the op."""
@@ -230,7 +230,7 @@ def _build_op(
             config=config,
             assets=by_current_key(context.assets_def, sync_assets, types),
             partitions={name: (key, periods) for name, (op, periods) in partitions.items() if (key := current_key(context, op)) is not None},
-            **settings.of_step(context),
+            **settings.step_arguments(context),
         )
         yield from executed(execute, context, step)
 

@@ -16,6 +16,7 @@ from klaviyo_assets.catalog.columns import (
     from_subset,
     parent_id,
     record_id,
+    removal,
     to_many,
     to_one,
     within,
@@ -43,7 +44,8 @@ from klaviyo_assets.catalog.endpoint import (
     RateLimit,
     ReducedLimit,
 )
-from klaviyo_assets.catalog.replication import FullTable, Included, Incremental, NewestFirst, PerParent, Replication
+from klaviyo_assets.catalog.parent_groups import ParentGroups
+from klaviyo_assets.catalog.replication import CountCheck, FullTable, Included, Incremental, NewestFirst, PerParent, Replication
 from klaviyo_assets.catalog.resource_type import Host, HostRecord, Parent, ResourceType, Subset
 from klaviyo_assets.catalog.types.accounts import ACCOUNTS
 from klaviyo_assets.catalog.types.campaigns import CAMPAIGNS
@@ -97,6 +99,7 @@ __all__ = [
     "CatalogError",
     "Column",
     "ColumnType",
+    "CountCheck",
     "Endpoint",
     "FullTable",
     "Host",
@@ -107,6 +110,7 @@ __all__ = [
     "NewestFirst",
     "PageSize",
     "Parent",
+    "ParentGroups",
     "PerParent",
     "Query",
     "RateLimit",
@@ -121,6 +125,7 @@ __all__ = [
     "from_subset",
     "parent_id",
     "record_id",
+    "removal",
     "to_many",
     "to_one",
     "within",

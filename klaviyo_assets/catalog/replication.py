@@ -148,7 +148,7 @@ class Incremental(Replication):
 
     @property
     def filtered_by(self) -> tuple[str, ...]:
-        """The same."""
+        """The same fields as ``sorted_by``."""
         return self.sorted_by
 
     @property
@@ -240,14 +240,17 @@ class Included(Replication):
 
 @dataclass(frozen=True)
 class CountCheck:
-    """Verifies with a count that the stored children of a parent are the true ones.
+    """Verifies with a count that the stored children of a parent match Klaviyo's.
 
-    Once all joins up to a moment are stored, the stored children include all true ones of that moment, so an equal count shows that they are right.
-    Only the children of other parents must be read again.
+    Once all joins up to a moment are stored, the stored children are a superset of the parent's children at that moment, so an equal count proves
+    that they match. Only the children of other parents must be read again.
+
+    The parent's module says two things about the count: the path ``("attributes", attribute)`` is ``unmapped``, since most responses lack it, and a
+    ``ReducedLimit`` of its endpoint has the lower limit of requests for it, if Klaviyo has one.
 
     Attributes:
-        attribute: Additional field of the parent with the number of its children; requested by the parent's id.
-        removed_column: Column that is set when a child is found to have left a parent that still exists.
+        attribute: Field of the parent with the number of its children: ``profile_count``. It is requested by the parent's id, as an additional field.
+        removed_column: Column of ``removal(…)``, which is set when a child is found to have left a parent that still exists.
         records: Name of the type of the children's own records. A child whose record is marked as deleted there has left every parent.
         paused_while: Boolean column of the parent: while it is true, the count is about to change, so nothing is verified.
         active_while: Boolean column of the parent: while it is false, Klaviyo does not change the children, so they are rarely counted.
@@ -308,12 +311,12 @@ class PerParent(Replication):
 
     @property
     def sorted_by(self) -> tuple[str, ...]:
-        """The same."""
+        """The cursor fields."""
         return self.cursor_fields
 
     @property
     def filtered_by(self) -> tuple[str, ...]:
-        """The same."""
+        """The cursor fields."""
         return self.cursor_fields
 
     def lookback_ages_of(self, field: str) -> tuple[timedelta, ...]:

@@ -78,7 +78,7 @@ class HostRecord:
 
 @dataclass(frozen=True)
 class Host:
-    """The type with the responses that contain the records of another type.
+    """The type whose responses contain the records of another type.
 
     Attributes:
         entry: The host's type, for example ``campaigns``.
@@ -121,7 +121,7 @@ class ResourceType:
         docs_url: Klaviyo's page of the endpoint; empty if there is none.
         primary_key: Names of the primary key columns; of a child type, the parent's id and then the record's own.
         parent: Parent of a child type; None for a top-level collection.
-        host: The type with the responses that fill the table (replication ``Included``), else None. ``endpoint`` is then the one of a single record.
+        host: The type whose responses fill the table (replication ``Included``), else None. ``endpoint`` is then the one of a single record.
         identifies_account: True for the type that identifies the account of the key.
         names_metrics: True for the type with the names of the metrics, which become those of the views of metrics.
         has_metric_views: True for the type with a view of its rows per metric, whose columns are the properties of ``event_properties``.
@@ -133,13 +133,13 @@ class ResourceType:
         refresh: How often its schedule syncs it.
         full_refresh: How often a scheduled full sync reads it, to find what an incremental sync cannot; None for never.
         sorted_by: Columns by which the rows of each staged file are sorted: queries that select by them then skip most of the other columns' data.
-        subject_column: Column with the id of the row's profile; erasing that person deletes the row. None if there is no such column, or if its
-            path says so; see :attr:`profile_column`.
+        subject_column: Column with the id of the row's profile; erasing that person deletes the row. None if there is no such column, or if
+            its path shows it; see :attr:`profile_column`.
         read_in_seconds: True if an ordinary sync of it takes only seconds in any account; the first may take minutes. Such types share one step.
         opt_in: True if it is synced only when the user selects it.
         also_reads: Other types whose endpoints a sync of it requests, so the key needs their scopes too.
         access_shown_by: A type with the same scope, whose endpoint shows whether a key may read this one; None if its own endpoint is requested.
-        named_in_filter: The type whose ids the requests of a report name in their filter; None if they name none.
+        named_in_filter: The type by whose ids the requests of a report are filtered; None if they are not.
         group: Name by which users select it together with related types (:mod:`klaviyo_assets.catalog.groups`); any name for a type of your own.
     """
 

@@ -203,6 +203,26 @@ def _parent_facts(entry: ResourceType, parent: Parent) -> Problems:
         yield f"its parent {parent.type_name} has no column of record_id(…) in its primary_key, so its children cannot be requested. Add the column."
 
 
+def _count_check(entry: ResourceType) -> Problems:
+    """The count of a parent's children, and what a wrong count changes."""
+    check, parent = entry.replication.count_check, entry.parent
+    if check is None or parent is None:
+        return
+    removed = next((column for column in entry.columns if column.name == check.removed_column), None)
+    if removed is None or removed.path != ("removal",):
+        yield f"CountCheck names the removed_column {check.removed_column!r}. Add the column removal({check.removed_column!r}, …)."
+    for field, name in (("paused_while", check.paused_while), ("active_while", check.active_while)):
+        if name is not None:
+            yield from missing(parent.entry, f"{field} of CountCheck", name, ColumnType.BOOLEAN)
+
+
+def _changed_with(entry: ResourceType) -> Problems:
+    """The column of the parent that shows that its children may have changed."""
+    name, parent = entry.replication.parent_change_column, entry.parent
+    if name is not None and parent is not None:
+        yield from missing(parent.entry, "changed_with of PerParent", name, ColumnType.TIMESTAMP)
+
+
 def _filtered_parents(entry: ResourceType, parent: Parent, field: str) -> Problems:
     """One request returns the children of several parents, so each child must say which parent it has."""
     if parent.path != entry.endpoint.path or "{id}" in parent.path:
@@ -306,6 +326,8 @@ _CHECKS: tuple[Callable[[ResourceType], Problems], ...] = (
     _texts,
     *COLUMN_CHECKS,
     _parent,
+    _count_check,
+    _changed_with,
     _key,
     _times,
     _volatile,

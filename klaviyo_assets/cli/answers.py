@@ -78,7 +78,7 @@ def _revenue(connection: DuckDBPyConnection) -> Iterator[str]:
     rows = connection.execute(_REVENUE).fetchall()
     if not rows:
         return
-    yield f"Revenue of the last {_DAYS} days, by the channel that Klaviyo gives the credit:"
+    yield f"Revenue of the last {_DAYS} days, by the channel that Klaviyo credits:"
     totals: dict[str, float] = {}
     for _, currency, revenue in rows:
         totals[currency] = totals.get(currency, 0.0) + revenue
@@ -93,7 +93,7 @@ def _campaigns(connection: DuckDBPyConnection) -> Iterator[str]:
     rows = connection.execute(_CAMPAIGNS).fetchall()
     if not rows:
         return
-    yield "Best campaigns by revenue (opens by machines are left out):"
+    yield "Best campaigns by revenue (without opens by machines):"
     lines = [
         [name, channel, f"{sent_on or ''}", f"{delivered:,}", _rate(opened), _rate(clicked), f"{value or 0:,.2f} {currency or ''}".rstrip()]
         for name, channel, sent_on, delivered, opened, clicked, value, currency in rows
@@ -105,7 +105,7 @@ def _lists(connection: DuckDBPyConnection) -> Iterator[str]:
     rows = connection.execute(_LISTS).fetchall()
     if not rows:
         return
-    yield "Growth of lists in the last 12 weeks:"
+    yield "Growth of lists over the last 12 weeks:"
     lines = [[name, f"{joined:,}", f"{left:,}", f"{joined - left:+,}", sparkline(nets)] for name, joined, left, nets in rows]
     yield table(["LIST", "JOINED", "LEFT", "NET", "NET BY WEEK"], lines, numbers=range(1, 4))
 

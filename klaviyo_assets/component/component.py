@@ -114,7 +114,7 @@ class KlaviyoComponent(dg.Component, dg.Resolvable):
         The op of partitions calls it once for each run of adjacent days. Marts and the published copy do not call it.
 
         Args:
-            context: Dagster's.
+            context: Dagster's execution context.
             sync: The sync. ``run()`` yields its results: materializations and check results. ``klaviyo`` is the ``KlaviyoResource``.
 
         Raises:

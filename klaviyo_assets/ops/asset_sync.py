@@ -65,7 +65,7 @@ class AssetSync:
     """The part of a step for one asset.
 
     Args:
-        context: Dagster's.
+        context: Dagster's execution context.
         config: Run config of the op.
         entry: The resource type.
         asset: Key of the asset.

@@ -18,7 +18,7 @@ def executed(
 
     Args:
         execute: The code.
-        context: Dagster's.
+        context: Dagster's execution context.
         sync: The sync.
 
     Raises:

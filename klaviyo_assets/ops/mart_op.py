@@ -36,7 +36,7 @@ class MartStep:
     A model that fails stops those that need it and no other. The results of all others are reported before the step fails.
 
     Args:
-        context: Dagster's.
+        context: Dagster's execution context.
         config: Run config.
         models: All models.
         assets: The models by the key that their asset has in this run.

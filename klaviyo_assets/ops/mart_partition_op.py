@@ -23,7 +23,7 @@ class MartPartitionStep:
     they need are built before them, and the days of these are reported as well.
 
     Args:
-        context: Dagster's.
+        context: Dagster's execution context.
         models: The models by the key that the asset with their partitions has in this run.
         step: The step of the marts, for its models and settings.
         checks: The checks of the models' own assets.

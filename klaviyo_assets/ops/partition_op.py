@@ -46,7 +46,7 @@ class PartitionStep:
     """One execution of the op: a sync of mode ``range`` for each run of adjacent days. Usually that is one.
 
     Args:
-        context: Dagster's.
+        context: Dagster's execution context.
         asset: Key that the asset with the partitions has in this run.
         partitions: The partitions.
         sync: The sync of events; each range replaces its run config.

@@ -22,7 +22,7 @@ class PublishStep:
     """One execution of the op.
 
     Args:
-        context: Dagster's.
+        context: Dagster's execution context.
         asset: Key of the asset.
         klaviyo: The Klaviyo resource, for the settings of the database.
         duckdb: The DuckDB resource.

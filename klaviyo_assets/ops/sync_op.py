@@ -47,15 +47,15 @@ class SyncStep:
     Results and checks of all are reported before the step fails, and the failure names the resource types that failed.
 
     Args:
-        context: Dagster's.
+        context: Dagster's execution context.
         config: Run config.
         assets: The resource types of the op, by the key that their asset has in this run; parents before their children.
         schema: DuckDB schema.
         klaviyo: The Klaviyo resource.
         duckdb: The DuckDB resource.
         setting_names: What messages call the settings.
-        catalog: Resource types that are in use, besides those of this package.
-        partitions: By resource type, the key of the asset with its partitions, and these.
+        catalog: The resource types in use; those of this package are added.
+        partitions: The key of the asset with partitions, and the partitions, by resource type.
         progress: What its runs, and those of steps that are derived from it, have yielded.
     """
 

@@ -32,7 +32,7 @@ def log_materializations(
     A few are logged as ``context.log_event`` does. Many are written without a line each in the console.
 
     Args:
-        context: Dagster's.
+        context: Dagster's execution context.
         materializations: The events, each with its data version.
         inputs: The inputs of the assets as the step has read them; None if it reads no other assets.
     """
@@ -51,7 +51,7 @@ def log_result(context: dg.AssetExecutionContext, asset: dg.AssetKey, result: dg
     """Record the materialization of another asset than the op's own, from what a step of that asset yields.
 
     Args:
-        context: Dagster's.
+        context: Dagster's execution context.
         asset: Key of the other asset.
         result: What the step yields.
         inputs: As for :func:`log_materializations`.
@@ -67,7 +67,7 @@ def log_check(context: dg.AssetExecutionContext, result: dg.AssetCheckResult) ->
     records these too, after it.
 
     Args:
-        context: Dagster's.
+        context: Dagster's execution context.
         result: What a step of that asset yields, with the key of the asset and the name of the check.
 
     Raises:
@@ -100,7 +100,7 @@ def mark_as_failed(context: dg.AssetExecutionContext, asset: dg.AssetKey, partit
     partitions cannot be wiped. It shows a partition as failed if its latest event is the plan of a failed run to materialize it.
 
     Args:
-        context: Dagster's.
+        context: Dagster's execution context.
         asset: Key of the asset.
         partitions: Keys of the partitions.
     """

@@ -1,4 +1,8 @@
-"""Converts errors to Dagster failures, and decides whether Dagster may retry."""
+"""Converts errors to Dagster failures, and decides whether Dagster may retry.
+
+An error that is not one of :data:`EXPLAINED`, such as a ``KeyError``, is unexpected: a step with one resource type raises it as it is, with its
+traceback. Nothing is known about its cause, so a retry policy applies to it, as in any op of Dagster.
+"""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -15,7 +19,7 @@ EXPLAINED = (KlaviyoAssetsError,)
 """Errors that say what happened and what to do: shown as a sentence, not as a traceback."""
 
 _TEMPORARY = (WarehouseBusy, StillLocked, SyncAlreadyRunning, TableChanged, Conflict, CursorRefused)
-"""Errors that may not recur on a retry, besides failed requests. All others need user action: a key, a scope, a setting, disk space."""
+"""Explained errors that may not recur on a retry, besides failed requests. The others need user action: a key, a scope, a setting, disk space."""
 
 
 def failure(error: Exception, with_configured_names: Callable[[str], str]) -> dg.Failure:
@@ -43,10 +47,10 @@ def failure_of_types(
     or that fail again.
 
     Args:
-        errors: Errors by what the failure calls the resource type; at least one.
+        errors: Errors by the name that the failure shows for the resource type; at least one.
         syncs: How many types the step was to sync or to check.
         with_configured_names: Replaces the names of settings in a message by the user's own.
-        what: What they are, in the plural.
+        what: Plural noun for the items, such as ``models``.
     """
     names_by_text: dict[str, list[str]] = {}
     for name, error in errors.items():
@@ -77,4 +81,4 @@ def _text(error: Exception) -> str:
 def _retry_may_help(error: Exception) -> bool:
     if isinstance(error, RequestFailed):
         return error.may_end_soon
-    return isinstance(error, _TEMPORARY)
+    return isinstance(error, _TEMPORARY) or not isinstance(error, EXPLAINED)

@@ -18,7 +18,7 @@ class MartDays:
     """The days of one mart after a build.
 
     Args:
-        context: Dagster's.
+        context: Dagster's execution context.
         asset: Key of the asset with the days.
         partitions: The partitions.
         result: What the build did.

@@ -47,7 +47,7 @@ class PeriodReport:
     a time zone other than UTC, its name is part of the version: the partitions of another time zone have other rows, so Dagster knows none of them.
 
     Args:
-        context: Dagster's.
+        context: Dagster's execution context.
         asset: Key of the asset with the partitions.
         partitions: The partitions.
         warehouse: The database.

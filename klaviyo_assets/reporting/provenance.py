@@ -28,7 +28,7 @@ class InputVersions:
     read, although the step may have read its rows: such an asset is called outdated until its next materialization, and never up to date by mistake.
 
     Args:
-        context: Dagster's.
+        context: Dagster's execution context.
         assets: Keys of assets that the step may materialize; without inputs if the code location that runs does not have them.
     """
 

@@ -53,7 +53,7 @@ class Staging:
     Args:
         folder: Folder of this sync; created here.
         manifest: The manifest of the sync.
-        apply_privacy: Removes rows of erased people and applies field rules.
+        rows_to_store: Removes rows of erased people and of metrics that are not selected, then applies the field rules.
         sorted_by: Columns by which the rows of each file are sorted.
         on_file: Called with each file that this process has written, and its rows.
 
@@ -66,14 +66,14 @@ class Staging:
         self,
         folder: Path,
         manifest: Manifest,
-        apply_privacy: Callable[[pl.DataFrame], pl.DataFrame] = lambda frame: frame,
+        rows_to_store: Callable[[pl.DataFrame], pl.DataFrame] = lambda frame: frame,
         sorted_by: Sequence[str] = (),
         on_file: Callable[[Path, pl.DataFrame], None] = lambda file, rows: None,
     ) -> None:
         self.folder = folder
         self._sorted_by = sorted_by
         self._on_file = on_file
-        self._apply_privacy = apply_privacy
+        self._rows_to_store = rows_to_store
         self.manifest = manifest
         self._pages: list[Page] = []
         self._lock = threading.Lock()
@@ -166,7 +166,7 @@ class Staging:
 
     def _write_file(self, pages: Sequence[Page]) -> None:
         self._files += 1
-        frame = self._apply_privacy(frame_of(pages))
+        frame = self._rows_to_store(frame_of(pages))
         if self._sorted_by:
             # A file at a time, since sorting all rows of a load would need memory for them. Of two versions of a row, the later one stays later.
             frame = frame.sort(self._sorted_by, maintain_order=True)

@@ -54,8 +54,8 @@ def windows_to_read(
 ) -> list[TimeWindow]:
     """Return the parts of ``wanted`` that were never read or are due to be read again, ascending.
 
-    Of the lookback ages that a moment has passed by now, the largest decides: the moment is up to date if its last read was after it passed that age.
-    A moment younger than the first lookback age is read at every sync.
+    What counts is the largest lookback age that a moment has reached: it is up to date if it was last read after it reached that age. A moment
+    younger than the first lookback age is read at every sync.
 
     Args:
         wanted: The window that should be covered.

@@ -221,7 +221,7 @@ class SyncRunner:
         return SyncReport(row, progress.row_count, slices, time.monotonic() - began, resumed.loaded, tuple(sync.notes), progress.data_version)
 
     def _catch_up(self, *instants: datetime | None) -> None:
-        """Make sure that this sync reads after the instants of earlier ones: of two reads of a record, the later one is stored.
+        """Make sure that this sync reads after the instants of earlier ones: of two reads of the same version, the later one is stored.
 
         ``Date`` has whole seconds, so a sync that starts within a second of another one may get an earlier time.
         """
@@ -265,7 +265,7 @@ class SyncRunner:
         return changed
 
     def _recompute(self, sync: SyncContext) -> None:
-        """Fill computed columns of stored rows and record their properties, after the field rules: they hold for these too."""
+        """Fill computed columns of stored rows and record their properties, after the field rules are applied: these values follow them too."""
         columns, rows = sync.loader.recompute(sync.row)
         if rows:
             sync.note(f"New or changed columns of {rows:,} stored rows of {self.entry.name} were computed from their JSON: {', '.join(columns)}.")

@@ -184,6 +184,32 @@ def test_a_child_type_that_cannot_work_is_refused(changes: dict[str, Any], probl
         CATALOG.with_(VOUCHERS, replace(VOUCHER_CODES, **changes))
 
 
+@pytest.mark.parametrize(
+    ("name", "changes", "problem"),
+    [
+        ("list_members", {"removed_column": "left_at"}, r"CountCheck names the removed_column 'left_at'\. Add the column removal\('left_at', …\)"),
+        ("list_members", {"removed_column": "joined_group_at"}, "CountCheck names the removed_column 'joined_group_at'"),
+        ("list_members", {"paused_while": "is_processing"}, "paused_while of CountCheck names 'is_processing', which is not one of its columns"),
+        ("segment_members", {"active_while": "name"}, "active_while of CountCheck names the column name of type STRING"),
+    ],
+)
+def test_a_count_that_cannot_be_checked_is_refused(name: str, changes: dict[str, Any], problem: str) -> None:
+    entry = CATALOG[name]
+    assert isinstance(entry.replication, PerParent)
+    check = replace(entry.required_count_check, **changes)
+
+    with pytest.raises(CatalogError, match=f"^The resource type '{name}' cannot be used: .*{problem}"):
+        CATALOG.updated({name: replace(entry, replication=replace(entry.replication, count_check=check))})
+
+
+@pytest.mark.parametrize(("column", "problem"), [("changed", "names 'changed', which is not one of"), ("status", "names the column status of type")])
+def test_the_parent_has_the_column_that_shows_its_changes(column: str, problem: str) -> None:
+    entry = CATALOG["form_versions"]
+
+    with pytest.raises(CatalogError, match=f"changed_with of PerParent {problem}"):
+        CATALOG.updated({entry.name: replace(entry, replication=PerParent(changed_with=column, max_age=HOUR))})
+
+
 def test_the_parent_must_have_the_same_id_as_in_the_catalog() -> None:
     other = replace(VOUCHERS, columns=(record_id("x", name="voucher_id"), *VOUCHERS.columns[1:]), primary_key=("voucher_id",))
 

@@ -43,6 +43,7 @@ from klaviyo_assets.reporting.failures import EXPLAINED, failure, failure_of_typ
 from klaviyo_assets.sandbox.keys import ALL_SCOPES_KEY, key_lacking
 from klaviyo_assets.sandbox.process import SandboxProcess
 from klaviyo_assets.settings.options import InvalidSetting
+from klaviyo_assets.sync import sync_runner
 from klaviyo_assets.validation import InvalidDefinition
 from klaviyo_assets.warehouse.default_name import AmbiguousName
 from klaviyo_assets.warehouse.interface import WarehouseBusy, WarehouseError
@@ -326,3 +327,21 @@ def test_one_type_that_may_be_retried_lets_the_shared_step_try_again(new_account
     sandbox.faults({"path": "/api/lists", "kind": "500", "times": 1})
 
     assert outcome(definitions(sandbox, tmp_path, resource_types=["lists", "segments"])) == RETRIED
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("resource_types", [["lists"], ["lists", "segments"]])
+def test_an_unexpected_error_is_retried_however_many_types_the_step_has(
+    account: SandboxProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, resource_types: list[str]
+) -> None:
+    """As in any op of Dagster: nothing is known about its cause."""
+    plan, failures = sync_runner.plan_sync, [KeyError("a")]
+
+    async def fail_once(*arguments: Any) -> Any:
+        if failures:
+            raise failures.pop()
+        return await plan(*arguments)
+
+    monkeypatch.setattr(sync_runner, "plan_sync", fail_once)
+
+    assert outcome(definitions(account, tmp_path, resource_types=resource_types)) == RETRIED

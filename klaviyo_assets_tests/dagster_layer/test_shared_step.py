@@ -175,7 +175,8 @@ def test_shared_errors_are_shown_once_and_a_transient_one_allows_a_retry() -> No
     assert shared.description == (
         "3 of 5 resource types failed.\nlists, flows: start is not a date: 'x'. What to do: Write it as 2026-01-31.\nmetrics: KeyError: 'a'"
     )
-    assert not shared.allow_retries
+    assert shared.allow_retries, "nothing is known about the KeyError"
+    assert not failure_of_types({"lists": wrong, "flows": wrong}, 5, str).allow_retries
     assert failure_of_types({"lists": wrong, "flows": ServerFault("Klaviyo failed.", status=503)}, 2, str).allow_retries
 
 

@@ -16,7 +16,7 @@ from klaviyo_assets.api.rate_limit.concurrency import Concurrency
 from klaviyo_assets.api.rate_limit.daily import DailyWindow
 from klaviyo_assets.api.rate_limit.fair_share import FairShare
 from klaviyo_assets.api.rate_limit.headers import BURST_SECONDS, STEADY_SECONDS, Quota, RateReport, read_rate_headers
-from klaviyo_assets.api.rate_limit.pacing import MAX_PACED_SECONDS, file_name, lowered, pacing
+from klaviyo_assets.api.rate_limit.pacing import MAX_PACED_SECONDS, file_name, lowered, pacing_of
 from klaviyo_assets.api.rate_limit.quota import QuotaWindow
 from klaviyo_assets.api.rate_limit.usage import SentRequest
 from klaviyo_assets.api.request_waits import WaitReason
@@ -30,7 +30,7 @@ _SECONDS_BEFORE_LOG = 10
 """Waits longer than this are logged."""
 
 _NEARLY_FULL = 10
-"""If less than one in this many requests of a burst window is left, the rest of that second is left to others."""
+"""When less than one in this many requests of a burst window remains, we leave the rest of that second to others."""
 
 _REMEDY = (
     "What to do: nothing, it continues by itself. If it happens often, see which other integrations of the account send many requests, or lower "
@@ -72,7 +72,7 @@ class RateLimiter:
         self._concurrency = Concurrency(limit.steady / 60 * share)
         self._turn = asyncio.Lock()
         self._state_changed = asyncio.Event()
-        self._pacing = pacing(limit, share, name, shared)
+        self._pacing = pacing_of(limit, share, name, shared)
         day = None if shared is None else shared / f"{file_name(name)}.day.sqlite"
         self._day = None if limit.daily is None else DailyWindow(name, limit.daily, share, day)
 

@@ -27,9 +27,10 @@ _MINUTE_MS = 60_000
 _log = logging.getLogger("klaviyo_assets")
 
 _MAX_BURST = 10
+"""Maximum requests of a burst without pacing. A small burst leaves room for the account's other integrations."""
+
 _STALL_SECONDS = 0.3
-"""Size of a burst without pacing: the requests that a stall of this many seconds delays, so it can be caught up, but never more than ten. A small
-burst leaves room for the account's other integrations."""
+"""A burst has as many requests as a stall of this many seconds delays, so that we can catch up."""
 
 _CATCHING_UP = 1.02
 """Pace relative to what the minute allows, to catch up after a longer stall within the minute. The count of the minute remains exact."""
@@ -86,7 +87,7 @@ def lowered(limit: RateLimit, quotas: Sequence[Quota]) -> RateLimit:
     return RateLimit(min(limit.burst, burst), max(1, min(limit.steady, steady)), limit.daily)
 
 
-def pacing(limit: RateLimit, share: float, name: str, shared: Path | None) -> Pacing:
+def pacing_of(limit: RateLimit, share: float, name: str, shared: Path | None) -> Pacing:
     """Return the pacing of an endpoint.
 
     Args:
@@ -278,7 +279,7 @@ class _SharedOnePerSecond(_OnePerSecond):
         try:
             private_files.make_folder(self._folder)
             private_files.make_file(self._last)
-            os.utime(self._last, (at, at))  # set, since the file system's clock may be some milliseconds late
+            os.utime(self._last, (at, at))  # set, since the file system's clock may lag by a few milliseconds
         except OSError as error:
             self._warn(error)
 

@@ -118,7 +118,7 @@ EVENTS = ResourceType(
         ),
         to_one("profile", "The profile that the event belongs to, if it still exists."),
         to_one("metric", "The event's metric."),
-        to_many("attributions", "attribution_ids", "Attributions of the event: what Klaviyo gives the credit for it; null if there are none."),
+        to_many("attributions", "attribution_ids", "Attributions of the event: what Klaviyo credits it to; null if there are none."),
         _attributed("event", "event_id", "The event that the conversion is attributed to, such as an open or a click"),
         _attributed("campaign", "campaign_id", "The campaign that the event is attributed to"),
         _attributed("campaign-message", "campaign_message_id", "The message of that campaign"),
@@ -138,7 +138,7 @@ EVENTS = ResourceType(
         field="datetime",
         # Each age costs one more read of every window, so there are few, and they become sparser: most late events are minutes late.
         lookback_ages=(
-            timedelta(hours=1),  # events that appear minutes late; one arrived 110 minutes late, and the next age finds such ones
+            timedelta(hours=1),  # events that appear minutes late; one arrived 110 minutes late, which the next age catches
             timedelta(hours=6),  # attribution reaches an event up to three hours after it
             timedelta(days=1),  # in between, so that no event is missing for a week
             timedelta(days=3),

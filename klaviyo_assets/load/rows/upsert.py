@@ -48,7 +48,7 @@ def text_columns(entry: ResourceType) -> list[str]:
 def hashed(entry: ResourceType, relation: str) -> str:
     """SQL for a 64-bit hash of a row's content. Rows are compared by it: a join of wide rows takes twice as long and needs memory for them.
 
-    Volatile columns are left out, so a row with other values in these alone counts as the same.
+    Volatile columns are left out, so a row that differs only in these counts as unchanged.
     DuckDB may change the function, so hashes are never stored. A hash collision hides a change once in 10¹⁹ changed rows.
     """
     return f"hash({', '.join(_contents(entry, relation))})"
@@ -84,7 +84,7 @@ class Upsert:
     """Loads one batch of staged files into one table, inside the caller's transaction.
 
     Of several versions of a record the newest is stored: by its version column if it has one, then by the time of the read; see
-    :meth:`_may_replace` for records without a version.
+    :meth:`_may_replace`. A full read that swaps tables (``rebuild``) stores what it has read, whatever the versions of the earlier rows were.
 
     Args:
         connection: The database, in a transaction.

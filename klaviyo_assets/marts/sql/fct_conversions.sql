@@ -1,7 +1,7 @@
 -- description: Orders that Klaviyo attributes to a message, with the send of that message to the person who ordered.
 -- key: order_event_id
 -- column order_event_id: The order: id of its event.
--- column message_id: Message that Klaviyo gives the credit for the order.
+-- column message_id: Message that Klaviyo credits the order to.
 -- column variation_id: Variation of the message that the person received; empty without an A/B test.
 -- column flow_id: Flow of the message; null for a message of a campaign.
 -- column profile_id: The person who ordered; null if Klaviyo deleted the profile.

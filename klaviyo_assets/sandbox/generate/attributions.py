@@ -1,4 +1,4 @@
-"""Makes attributions: what Klaviyo gives the credit for a conversion.
+"""Makes attributions: what Klaviyo credits a conversion to.
 
 The resource has no attributes. Its relationships name the conversion, the event that it is attributed to, and the message of that event: of a
 campaign, or of a flow.

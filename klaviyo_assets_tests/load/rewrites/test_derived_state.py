@@ -90,10 +90,8 @@ def test_rules_that_change_while_the_profile_is_missing_leave_it_to_the_recomput
     """The rules rewrite some rows only, and a profile of these would look like that of all rows."""
     Loads(shop, tmp_path, "events")([ORDER, ORDER | {"id": "B", "metric_id": "N", "event_properties": '{"size": 4}'}])
     query(shop, "DROP TABLE _properties")
-    row, rules = (
-        SyncLogEntry("b-sync", "events", "unknown", "incremental", NOON, None),
-        rule_sets_for({"events": {"event_properties.$value": "drop"}}),
-    )
+    row = SyncLogEntry("b-sync", "events", "unknown", "incremental", NOON, None)
+    rules = rule_sets_for({"events": {"event_properties.$value": "drop"}})
 
     loader = begun(shop)
     assert loader.apply_rules(rules["events"], str, row) == (True, 1)

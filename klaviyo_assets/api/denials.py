@@ -60,6 +60,7 @@ _RULES = (
         r"\b(?:plan|tier|upgrade|subscri(?:be|ption)|billing|entitle(?:d|ment|ments)|add-?on|purchase|premium|trial|paid)\b",
         r"\bfeature\b",
     ),
+    # After the plan: "your plan does not have permission" is about the plan.
     _rule(
         Denial.SCOPE,
         r"\b(?:do|does) not have (?:the )?(?:necessary |required |sufficient )?permissions?\b",

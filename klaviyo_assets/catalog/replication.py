@@ -90,7 +90,7 @@ class Replication:
 
 @dataclass(frozen=True)
 class FullTable(Replication):
-    """Read every subset at each sync; look up missing ids, then set them to deleted.
+    """Read every subset at each sync; look up missing ids, then mark these rows as deleted.
 
     Attributes:
         order: Field to sort by, if the endpoint cannot sort by ``id``; each subset is then read in both orders, because cursors may not hold the id.
@@ -219,7 +219,7 @@ class NewestFirst(Replication):
 class Included(Replication):
     """Take the records from the responses of another type, which includes them. The resource type has a ``host``.
 
-    A read is complete because the host's read is complete. Rows that it did not return are looked up with their hosts, then set to deleted.
+    A read is complete because the host's read is complete. Rows that it did not return are looked up with their hosts, then marked as deleted.
     """
 
     @property

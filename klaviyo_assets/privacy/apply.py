@@ -167,8 +167,8 @@ def _salt() -> Salt:
     salt = salt_of_environment()
     if salt is None:
         raise InvalidFieldRules(
-            f"field_rules hash a field, and {SALT_VARIABLE} is not set. Set it to a secret of your own (python -c 'import secrets; "
-            "print(secrets.token_hex(32))'), and keep it: with another one the same value has another hash."
+            f"A field rule hashes a field, and {SALT_VARIABLE} is not set. Set it to a secret of your own (python -c 'import secrets; "
+            "print(secrets.token_hex(32))'), and keep it: with a different secret, the same value gets a different hash."
         )
     if len(salt) < SHORTEST_SALT:
         raise InvalidFieldRules(f"{SALT_VARIABLE} has {len(salt)} characters; a secret needs at least {SHORTEST_SALT}.")

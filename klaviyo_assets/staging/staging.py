@@ -53,7 +53,7 @@ class Staging:
     Args:
         folder: Folder of this sync; created here.
         manifest: The manifest of the sync.
-        rows_to_store: Removes rows of erased people and of metrics that are not selected, then applies the field rules.
+        rows_to_store: Removes rows of erased people and of metrics that are not selected, then applies the field rules; ``SyncRunner`` makes it.
         sorted_by: Columns by which the rows of each file are sorted.
         on_file: Called with each file that this process has written, and its rows.
 
@@ -96,7 +96,7 @@ class Staging:
 
     @property
     def bytes_unloaded(self) -> int:
-        """Bytes of these rows in memory."""
+        """Bytes in memory of the rows that are not loaded yet."""
         return sum(file.bytes for file in self.manifest.files)
 
     @property
@@ -137,7 +137,7 @@ class Staging:
         self._pages.append(page)
 
     def give_up(self, slice_id: SliceId) -> None:
-        """Record that others read a slice instead: the next sync does not continue it."""
+        """Record that other slices read this one's window instead: the next sync does not continue it."""
         self._read[slice_id].position = None
 
     def finish(self, slice_id: SliceId) -> None:
@@ -160,7 +160,8 @@ class Staging:
             with self._lock:
                 self._pages[:0] = [page for portion in waiting for page in portion]
             raise
-        for state, (read_up_to, finished, position) in zip(self.manifest.slices, progress, strict=False):  # slices that began since are at the end
+        # Slices that began since come last, and are skipped.
+        for state, (read_up_to, finished, position) in zip(self.manifest.slices, progress, strict=False):
             state.read_up_to, state.finished, state.position = read_up_to, finished, position
         self._save()
 
@@ -168,7 +169,7 @@ class Staging:
         self._files += 1
         frame = self._rows_to_store(frame_of(pages))
         if self._sorted_by:
-            # A file at a time, since sorting all rows of a load would need memory for them. Of two versions of a row, the later one stays later.
+            # A file at a time, since sorting all rows of a load would need memory for them. Of two versions of a row, the later one stays last.
             frame = frame.sort(self._sorted_by, maintain_order=True)
         sizes = row_bytes(frame)
         file = StagedFile(f"{self._files:06d}.parquet", frame.height, bytes=int(sizes.sum()), wide=int(sizes.filter(sizes > WIDE).sum()))
@@ -189,7 +190,7 @@ class Staging:
         )
 
     def batches(self, max_rows: int | None = None) -> Iterator[Batch]:
-        """Yield the same in parts that can each be loaded at once; the last part has the coverage.
+        """Yield :meth:`batch` in parts that each fit one load; the last part has the coverage.
 
         Args:
             max_rows: Maximum rows of a part, unless a single file has more; None for any number. Bytes are limited too, see :func:`loads_of`.

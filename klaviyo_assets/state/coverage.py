@@ -1,7 +1,8 @@
 """Coverage: which windows of a time field have been read, and which must be read (again). Pure.
 
 A plan is the wanted window minus the parts that are up to date. Since records may arrive late, a window is up to date only until it passes the next
-lookback age: then it is due to be read again (:func:`windows_to_read`). An age is the time since the window: the catalog lists the ages of each type.
+lookback age: then it is due to be read again (:func:`windows_to_read`). An age is the time since the window: those of events are in
+``catalog/types/events.py``.
 """
 
 from collections.abc import Iterable, Sequence
@@ -12,8 +13,8 @@ BEGINNING = datetime.min.replace(tzinfo=UTC)
 """The start of a window without a lower bound: a timestamp of RFC 3339 cannot be earlier. It is never sent in a filter."""
 
 USUAL_BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
-"""Earlier records are read like all others, but their dates do not influence slices, estimates or progress: such a date is the sender's mistake and
-must not stretch the work over empty centuries."""
+"""Records dated before this are read like all others, but their dates do not affect slices, estimates or progress: such a date is the sender's
+mistake, and would spread the slices over empty centuries."""
 
 
 @dataclass(frozen=True, order=True)
@@ -54,16 +55,16 @@ def windows_to_read(
 ) -> list[TimeWindow]:
     """Return the parts of ``wanted`` that were never read or are due to be read again, ascending.
 
-    What counts is the largest lookback age that a moment has reached: it is up to date if it was last read after it reached that age. A moment
-    younger than the first lookback age is read at every sync.
+    A moment is up to date if it was last read after reaching the largest lookback age that it has reached by now. A moment younger than the first
+    lookback age is read at every sync.
 
     Args:
         wanted: The window that should be covered.
         covered: Rows of one subset, parent and field.
         lookback_ages: Lookback ages, ascending; without any, one read is enough.
         now: The server's clock.
-        step: Rereads at a lookback age wait for the next multiple of this duration, so frequent syncs do not read a few seconds at each age
-            every time.
+        step: Rereads at a lookback age wait for the next multiple of this duration, so that frequent syncs do not each read a few seconds
+            at every age.
     """
     stepped = now - (now - BEGINNING) % step
     left = [wanted] if wanted.start < wanted.end else []

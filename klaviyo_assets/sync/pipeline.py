@@ -99,7 +99,7 @@ class Pipeline:
     Args:
         sync: The context of the sync.
         folder: Folder for staged files; created here.
-        rows_to_store: Removes rows of erased people and of metrics that are not selected, then applies the field rules.
+        rows_to_store: Removes rows of erased people and of metrics that are not selected, then applies the field rules; ``SyncRunner`` makes it.
         planned: The plan.
         rereads: Covered windows that are read again, each as a whole.
     """

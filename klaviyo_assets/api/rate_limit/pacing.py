@@ -1,6 +1,6 @@
 """Paces the requests to one endpoint: pyrate-limiter, configured for Klaviyo's two windows.
 
-``fair_share`` computes the share of the limit; ``limiter`` passes it on.
+The limits are the tiers in ``catalog/endpoint.py``. ``fair_share`` computes the share of them; ``limiter`` passes it on.
 """
 
 import asyncio
@@ -30,7 +30,7 @@ _MAX_BURST = 10
 """Maximum requests of a burst without pacing. A small burst leaves room for the account's other integrations."""
 
 _STALL_SECONDS = 0.3
-"""A burst has as many requests as a stall of this many seconds delays, so that we can catch up."""
+"""A burst is large enough to send the requests that a stall of this many seconds held up."""
 
 _CATCHING_UP = 1.02
 """Pace relative to what the minute allows, to catch up after a longer stall within the minute. The count of the minute remains exact."""
@@ -39,7 +39,7 @@ _SPARE = 0.1
 """Seconds added to the one second between requests to one-per-second endpoints."""
 
 _MAX_SHARED_BURST = 3
-"""Requests per second up to which processes share a limit. Faster limits have room for the few requests that several processes send at once."""
+"""Processes share limits of at most this many requests per second. Faster ones can absorb the few requests that several processes send at once."""
 
 _MAX_TURN_WAIT = 180.0
 """Seconds to wait for the process that holds the turn. No response takes longer, so that process must be suspended."""
@@ -50,7 +50,7 @@ _SECONDS_FOR_OTHERS = 2 * _SECONDS_BETWEEN_TRIES
 """How long a process leaves the turn to others after its own, so that one with many requests does not keep it."""
 
 _MAX_RESERVED_SECONDS = 300.0
-"""Longest reservation ahead that is believed. Only a clock that was set back shows a longer one."""
+"""A reservation further ahead than this is ignored: it can only mean that the clock was set back."""
 
 MAX_PACED_SECONDS = 600
 """Longest window, in seconds, that is paced and waited for. When a longer one, such as a day, is used up, the sync fails."""
@@ -168,8 +168,8 @@ class _Minute:
 class _OnePerSecond:
     """One request at a time, each a fixed interval after the *response* to the previous one.
 
-    Not after the previous request, since requests may arrive closer together than they were sent. A share stretches the interval and does not change
-    the count of the minute: 0.9 of 1/s is one every 1.1 s.
+    Not after the previous request, since requests may arrive closer together than they were sent. A share below 1 lengthens the interval and the
+    counted window, not the number of requests per window: at 0.9 of 1/s, a request follows the previous response after about 1.2 s.
     """
 
     def __init__(self, rates: list[Rate], share: float, bucket: AbstractBucket | None = None) -> None:
@@ -209,9 +209,10 @@ class _OnePerSecond:
 
 
 class _SharedOnePerSecond(_OnePerSecond):
-    """The same across processes: a lock on ``<state>.turn`` is the turn; the time of ``<state>.answered`` is that of the last response.
+    """The same across processes: a lock on ``<state>.turn`` is the turn.
 
-    The limiter's lock blocks, so it is acquired in a thread.
+    The modification time of ``<state>.answered`` is when the last request was sent or answered. The limiter's lock blocks, so it is acquired in a
+    thread.
     """
 
     def __init__(self, rates: list[Rate], share: float, state: Path) -> None:
@@ -305,8 +306,9 @@ class _SharedOnePerSecond(_OnePerSecond):
 class _SharedSeveralPerSecond(_SharedOnePerSecond):
     """An even pace across processes for limits of a few requests per second: a fixed interval after the previous *request*.
 
-    The interval is what the minute allows, which is longer than what the second allows, so several requests may be in flight at once. Each process
-    reserves the next time and waits for it without the lock, so processes take turns, however many requests each has.
+    The interval follows from the limit per minute, the stricter of the two. It is measured from send to send, so several requests may be in flight.
+    Each process reserves the next time, the modification time of ``<state>.answered``, and waits for it without the lock. So processes take turns,
+    however many requests each has.
     """
 
     def __init__(self, rates: list[Rate], share: float, state: Path) -> None:

@@ -20,6 +20,7 @@ LISTS = ResourceType(
         filters={"name": EQUALS_ANY, "id": EQUALS_ANY, "created": GREATER_ONLY, "updated": GREATER_ONLY},
         sorts=("created", "id", "name", "updated"),
         includes=("flow-triggers", "tags"),
+        # The count of members, which is requested for list_members only.
         reduced_limits=(ReducedLimit("additional-fields[list]", "profile_count", TIER_XS),),
     ),
     columns=(

@@ -20,7 +20,7 @@ TEMPLATES = ResourceType(
         page_size=PageSize(default=10, maximum=10),
         filters={"id": EQUALS_ANY, "name": EQUALS_ANY | CONTAINS, "created": RANGE | EQUALS, "updated": RANGE | EQUALS},
         sorts=("created", "id", "name", "updated"),
-        # The definition of drag-and-drop templates is large and has a lower rate limit; the HTML is returned without it.
+        # Available, but not requested: the definition of drag-and-drop templates is large and has a lower rate limit; the HTML comes without it.
         additional_fields=("definition",),
     ),
     columns=(

@@ -24,7 +24,7 @@ from klaviyo_assets.load.schema.tables import DELETED_AT
 from klaviyo_assets.warehouse.sql import key_columns, key_value, keys_equal, literal, quoted
 
 _CLOCKS_MAY_DIFFER = "INTERVAL 1 HOUR"
-"""How far after its read a version may be dated and still be used to compare versions."""
+"""Allowance for clocks that differ: a version dated at most this long after its read still counts."""
 
 _TEMPORARY = ("superseded", "known", "candidates", "changed", "skipped", "user_values")
 
@@ -189,7 +189,7 @@ class Upsert:
         )
 
     def _find_changed(self, staged: str) -> int:
-        """Find the known rows with different content in a newer read, and return the number of their keys."""
+        """Find the known rows that a staged row replaces (see :meth:`_may_replace`), and return the number of their keys."""
         candidates = self._collect(
             "candidates",
             f"SELECT old.place, {self._columns_of('old')}, {self._surely_differs()} AS sure FROM {staged} AS new "

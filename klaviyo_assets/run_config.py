@@ -24,7 +24,7 @@ _UNATTENDED_TAGS = {SCHEDULE_TAG, "dagster/sensor_name", "dagster/from_automatio
 def is_unattended(tags: Mapping[str, str]) -> bool:
     """Return whether a schedule, a sensor or an automation condition has started the run with these tags.
 
-    Such a run is skipped if another one does the same at the time: the next one comes by itself.
+    Such a run is skipped if another one does the same at the time: the next one is scheduled anyway.
     """
     return not _UNATTENDED_TAGS.isdisjoint(tags)
 

@@ -1,5 +1,5 @@
 """The command ``klaviyo-assets``.
 
 ``main`` parses the command line. ``check``, ``demo`` and ``erase_command`` are subcommands, ``answers`` prints what a demo's tables answer, and
-``output`` prints tables and errors.
+``env_file`` reads ``.env``, and ``output`` prints tables and errors.
 """

@@ -251,6 +251,7 @@ def _landed(database: Path) -> dict[str, _Landed]:
 
     from klaviyo_assets.state.sync_log import SyncLog
     from klaviyo_assets.warehouse.ddl import table_exists
+    from klaviyo_assets.warehouse.sql import quoted
 
     if not database.exists():
         return {}
@@ -258,13 +259,11 @@ def _landed(database: Path) -> dict[str, _Landed]:
         if not table_exists(connection, DEFAULT_SCHEMA, SyncLog.NAME):
             return {}
         syncs = connection.execute(
-            "SELECT resource_type, rows_inserted, rows_updated, rows_deleted, outcome FROM klaviyo._syncs "
+            f"SELECT resource_type, rows_inserted, rows_updated, rows_deleted, outcome FROM {quoted(DEFAULT_SCHEMA)}.{SyncLog.NAME} "
             "QUALIFY row_number() OVER (PARTITION BY resource_type ORDER BY started_at DESC, finished_at DESC) = 1"
         ).fetchall()
-        return {
-            name: _Landed(_count(connection.execute(f'SELECT count(*) FROM klaviyo."{name}" WHERE _deleted_at IS NULL').fetchall()), *figures)
-            for name, *figures in syncs
-        }
+        rows = {name: f"{quoted(DEFAULT_SCHEMA)}.{quoted(name)} WHERE _deleted_at IS NULL" for name, *_ in syncs}
+        return {name: _Landed(_count(connection.execute(f"SELECT count(*) FROM {rows[name]}").fetchall()), *figures) for name, *figures in syncs}
 
 
 def _count(rows: list[tuple[int]]) -> int:

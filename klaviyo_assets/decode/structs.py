@@ -18,7 +18,7 @@ from klaviyo_assets.decode.polars_schema import RELATIONSHIP, extra_name
 
 _INT64 = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 
-_NOT_IN_FIELD_NAMES = re.compile(r'[\\"\x00-\x1f\ud800-\udfff]')
+NOT_IN_FIELD_NAMES = re.compile(r'[\\"\x00-\x1f\ud800-\udfff]')
 """Characters that msgspec does not accept in field names."""
 
 _MAX_LEARNED = 64
@@ -96,13 +96,13 @@ class Unmapped:
     def plus(self, other: "Unmapped") -> "Unmapped":
         """Return the union, without names that structs cannot have; ``self`` if nothing is new or there would be too many."""
         with_ids = self.with_ids | _fields(other.with_ids)
-        attributes = self.attributes | {path for path in other.attributes if not _NOT_IN_FIELD_NAMES.search("".join(path))}
+        attributes = self.attributes | {path for path in other.attributes if not NOT_IN_FIELD_NAMES.search("".join(path))}
         both = Unmapped(attributes, (self.without_ids | _fields(other.without_ids)) - with_ids, with_ids)
         return self if both == self or len(both.attributes) + len(both.without_ids) + len(with_ids) > _MAX_LEARNED else both
 
 
 def _fields(names: Iterable[str]) -> frozenset[str]:
-    return frozenset(name for name in names if not _NOT_IN_FIELD_NAMES.search(name))
+    return frozenset(name for name in names if not NOT_IN_FIELD_NAMES.search(name))
 
 
 @dataclass(frozen=True)

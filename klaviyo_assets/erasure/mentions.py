@@ -1,7 +1,7 @@
 """Finds and redacts a person's identifiers in texts, in every way they may be encoded.
 
 In JSON only the identifier inside a string, or a number equal to the phone number, is replaced; all other bytes remain. In doubt a match is redacted:
-a word too many is better than a missed address.
+a false match is better than a missed address.
 """
 
 import re

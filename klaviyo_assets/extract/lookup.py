@@ -27,7 +27,8 @@ _PAGES_PER_REQUEST = 100
 async def look_up(client: KlaviyoClient, entry: ResourceType, ids: Sequence[str]) -> list[Page]:
     """Return pages with the records that still exist.
 
-    If the endpoint filters by id, each request looks up many ids; otherwise, each looks up one.
+    If the endpoint filters by id, each request looks up many ids; otherwise, each looks up one. If Klaviyo has no endpoint for one record either
+    (``lookup_limit`` is None), nothing is requested or returned.
 
     Raises:
         KlaviyoError: If Klaviyo refuses or fails; then no record may be marked as deleted.

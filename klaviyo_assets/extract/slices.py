@@ -16,7 +16,7 @@ WindowKey = tuple[str, str, str]
 
 
 class SliceBase:
-    """What a slice answers if it is not of the kind that the question is about; each kind overrides what it can tell."""
+    """Defaults of the properties that only some kinds of slice have."""
 
     @property
     def bounds(self) -> tuple[datetime | None, datetime | None]:

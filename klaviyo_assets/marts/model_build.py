@@ -19,6 +19,7 @@ from klaviyo_assets.marts.results import Outcome
 from klaviyo_assets.marts.sources import CHANGED, Sources, group_of, is_changed
 from klaviyo_assets.marts.stores import Built, BuiltModels, Capture, ChangedGroups, GroupEvents
 from klaviyo_assets.marts.version import digest_of_rows, version_of_rows, version_of_view
+from klaviyo_assets.warehouse.ddl import change_types
 from klaviyo_assets.warehouse.sql import count_rows, literal, quoted
 
 _LARGE_SHARE = 0.2
@@ -192,7 +193,7 @@ class ModelBuild:
 
     def _rebuild(self) -> None:
         """Build a new table, then put it in the place of the old one."""
-        building = self.sources.warehouse.qualified(marts_schema(self.sources.schema), f"_{self.model.name}_building")
+        building = self.sources.warehouse.qualified(marts_schema(self.sources.schema), self._building_name)
         self._connection.execute(f"DROP TABLE IF EXISTS {building}")
         # The text begins on its own line, and DuckDB's line numbers are one more than the file's.
         self._execute(f"CREATE TABLE {building} AS\n{self.model.sql}", 1)
@@ -205,17 +206,21 @@ class ModelBuild:
         self._connection.execute(f"ALTER TABLE {building} RENAME TO {quoted(self.model.name)}")
         self._comment("TABLE")
 
+    @property
+    def _building_name(self) -> str:
+        """Unquoted name of the table that a rebuild fills."""
+        return f"_{self.model.name}_building"
+
     def _narrow_sums(self, building: str) -> None:
         """Make columns of sums of integers BIGINT: DuckDB makes them HUGEINT, which pandas and BI tools read as decimals, or not at all."""
-        for name, type_ in self._connection.execute(f"SELECT column_name, column_type FROM (DESCRIBE {building})").fetchall():
-            if type_ == "HUGEINT":
-                column = quoted(name)
-                ((fits,),) = self._connection.execute(
-                    f"SELECT count(*) = count(try_cast({column} AS BIGINT)) FILTER ({column} IS NOT NULL) "
-                    f"+ count(*) FILTER ({column} IS NULL) FROM {building}"
-                ).fetchall()
-                if fits:
-                    self._connection.execute(f"ALTER TABLE {building} ALTER COLUMN {column} SET DATA TYPE BIGINT")
+        described = self._connection.execute(f"SELECT column_name, column_type FROM (DESCRIBE {building})").fetchall()
+        sums = [name for name, type_ in described if type_ == "HUGEINT"]
+        if not sums:
+            return
+        fit = ", ".join(f"count({quoted(name)}) = count(try_cast({quoted(name)} AS BIGINT))" for name in sums)
+        (fits,) = self._connection.execute(f"SELECT {fit} FROM {building}").fetchall()
+        types = {name: ("BIGINT", quoted(name)) for name, one in zip(sums, fits, strict=True) if one}
+        change_types(self._connection, self.sources.warehouse, marts_schema(self.sources.schema), self._building_name, types)
 
     def _create_view(self) -> None:
         """Create the view, or replace it. Its sources are common table expressions: temporary views would not outlive the connection."""

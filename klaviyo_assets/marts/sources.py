@@ -65,7 +65,7 @@ class Sources:
         return cls(connection, warehouse, schema, models, catalog, context, *known)
 
     def create_views(self, names: Iterable[str], scope: Scope | None = None) -> None:
-        """Create the views of some names; a name that is nothing of ours is left to DuckDB.
+        """Create the views of some names; a name that is not one of our tables is left to DuckDB.
 
         Args:
             names: Names without a schema, in lower case.
@@ -94,7 +94,7 @@ class Sources:
         return self.warehouse.qualified(self.schema_of(model), model)
 
     def lasting(self, name: str) -> str | None:
-        """Return the statement of a source for a view that lasts; None for a name that is nothing of ours.
+        """Return the statement of a source for a view that lasts; None for a name that is not one of our tables.
 
         It names schema and table only: the database may be renamed, copied or attached under another name.
         """

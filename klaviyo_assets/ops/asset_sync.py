@@ -187,7 +187,7 @@ class AssetSync:
     async def _sync(self, client: KlaviyoClient, access: Access) -> SyncReport:
         sync = SyncRunner(
             entry=self.entry,
-            request=self._options(),
+            options=self._options(),
             client=client,
             warehouse=self.warehouse,
             schema=self.schema,
@@ -212,7 +212,7 @@ class AssetSync:
     def _waits(self) -> bool:
         """Whether the sync waits for another one of its type: Dagster starts a run for each range of days, and *Materialize all* the table as well.
 
-        A sync of the table that no user has started is skipped instead: its next run comes by itself.
+        A sync of the table that no user has started is skipped instead: its next run is scheduled anyway.
         """
         return self.of_partitions or (self.partitions is not None and not is_unattended(self.context.run.tags))
 

@@ -1,6 +1,6 @@
 """Runs a sync op: syncs and checks the selected assets concurrently, each with its own result or failure."""
 
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Self
@@ -166,9 +166,16 @@ class SyncStep:
         warehouse: Warehouse,
         rules: Mapping[str, FieldRuleSet],
         done: AssetDone,
-        **arguments: Any,
+        *,
+        materializes: bool = True,
+        checks: frozenset[str] = frozenset(),
+        parent_done: AssetDone | None = None,
+        host_done: AssetDone | None = None,
+        feeds: Sequence[Feed] = (),
+        feed: Feed | None = None,
+        of_partitions: bool = False,
     ) -> AssetSync:
-        """Return the work for one asset; ``arguments`` are other fields of :class:`AssetSync`."""
+        """Return the work for one asset; the arguments are fields of :class:`AssetSync`."""
         return AssetSync(
             context=self.context,
             config=self.config,
@@ -183,7 +190,13 @@ class SyncStep:
             with_configured_names=self.setting_names.with_configured_names,
             catalog=self._known_types,
             partitions=self.partitions.get(entry.name),
-            **arguments,
+            materializes=materializes,
+            checks=checks,
+            parent_done=parent_done,
+            host_done=host_done,
+            feeds=feeds,
+            feed=feed,
+            of_partitions=of_partitions,
         )
 
     def _feeds(self) -> dict[str, Feed]:

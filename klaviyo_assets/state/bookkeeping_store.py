@@ -14,7 +14,7 @@ from klaviyo_assets.warehouse.interface import Warehouse
 class BookkeepingStore:
     """A bookkeeping table of one schema. It does not open or commit anything, but works in the caller's transaction.
 
-    Each subclass declares its table and is the only code that reads or writes it.
+    Each subclass declares its table and is the only code that writes it.
 
     Args:
         connection: The database, open.

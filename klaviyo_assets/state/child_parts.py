@@ -31,11 +31,6 @@ class ChildPart:
     window: TimeWindow = EVERYTHING
 
     @property
-    def is_bounded(self) -> bool:
-        """True if it has a bound of the time."""
-        return self.window != EVERYTHING
-
-    @property
     def name(self) -> str:
         """Text for coverage and logs.
 

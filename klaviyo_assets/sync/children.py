@@ -41,7 +41,7 @@ async def requested_counts(sync: SyncContext, context: PlanContext) -> Mapping[s
         return {}
     due = to_count(context)
     if due:
-        sync.log.info("%s: Klaviyo is asked for the counts of %s parents", sync.entry.name, f"{len(due):,}")
+        sync.log.info("%s: requesting the counts of %s parents", sync.entry.name, f"{len(due):,}")
     return await _counts(sync, due)
 
 

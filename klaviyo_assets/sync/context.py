@@ -65,7 +65,7 @@ class SyncContext:
         return self.strategy.completion(self.options.mode)
 
     def refuses_empty(self, known: int) -> bool:
-        """Return whether an answer without any record marks nothing, and note it: a failing endpoint may look like an empty collection.
+        """Return whether a response without any record marks nothing, and note it: a failing endpoint may look like an empty collection.
 
         A ``full`` sync accepts it.
 

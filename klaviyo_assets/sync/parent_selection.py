@@ -20,7 +20,7 @@ async def selected_parents(sync: SyncContext, parents: tuple[str, ...]) -> tuple
     if sync.entry.replication.count_check is None or parent is None or not wanted or not parents:
         return parents
     access = ChildAccess(sync.loader)
-    types = {one.name: one for one in (parent.entry, *_types_of_groups(sync.catalog))}
+    types = {one.name: one for one in (parent.entry, *_types_with_members(sync.catalog))}
     names = {name: await in_thread(access.names_of, one) for name, one in types.items()}
     own = names[parent.type_name]
     named = {id_ for id_, name in own.items() if id_ in wanted or name in wanted}
@@ -31,7 +31,7 @@ async def selected_parents(sync: SyncContext, parents: tuple[str, ...]) -> tuple
     return selected
 
 
-def _types_of_groups(catalog: Catalog) -> list[ResourceType]:
+def _types_with_members(catalog: Catalog) -> list[ResourceType]:
     """Return the types that the setting names records of, such as lists and segments."""
     return [one.parent.entry for one in catalog.values() if one.parent is not None and one.replication.count_check is not None]
 

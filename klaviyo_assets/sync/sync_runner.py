@@ -66,7 +66,7 @@ class SyncRunner:
 
     Args:
         entry: The resource type.
-        request: The options of the sync.
+        options: Mode and time window of the sync.
         client: The client, open.
         warehouse: The database.
         schema: DuckDB schema.
@@ -88,7 +88,7 @@ class SyncRunner:
     """
 
     entry: ResourceType
-    request: SyncOptions
+    options: SyncOptions
     client: KlaviyoClient
     warehouse: Warehouse
     schema: str
@@ -110,7 +110,7 @@ class SyncRunner:
 
         Raises:
             SyncAlreadyRunning: If another process on this machine is syncing this type of this account; nothing was done.
-            SyncError: If the request or the account is wrong.
+            SyncError: If the options or the account are wrong.
             KlaviyoError: If Klaviyo refuses or fails; pages that were read are kept.
             WarehouseError: If the database cannot be opened.
         """
@@ -128,8 +128,8 @@ class SyncRunner:
     async def _run(self) -> SyncReport:
         if not is_identifier(self.schema):
             raise SyncError(f"{self.schema!r} cannot be the name of a schema.", "Use letters, digits and underscores, beginning with a letter.")
-        if self.request.mode is SyncMode.range:
-            check_range(self.entry, self.request)
+        if self.options.mode is SyncMode.range:
+            check_range(self.entry, self.options)
         async with sync_lock_in_loop(self._state_dir, self.entry.name, self.run_id, waits=self.waits):
             return await self._run_locked()
 
@@ -167,7 +167,7 @@ class SyncRunner:
         """Sync, or fail, and leave a row in ``_syncs`` either way."""
         now = (self.client.now() if self.client.time_is_known else datetime.now(UTC)).replace(microsecond=0)
         loader = Loader(self.warehouse, self.entry, self.schema, discard_staged=self._discard_staged, periods=self.periods)
-        row = SyncLogEntry(uuid.uuid4().hex, self.entry.name, identity.account_id, self.request.mode.value, now, self.run_id)
+        row = SyncLogEntry(uuid.uuid4().hex, self.entry.name, identity.account_id, self.options.mode.value, now, self.run_id)
         latest = row.started_at + CLOCKS_DIFFER if self.client.time_is_known else None
         begun = await in_thread(
             loader.begin, row, key_seen=identity.seen, account_failure=identity.failure, accept_other_account=self.accept_other_account, latest=latest
@@ -175,7 +175,7 @@ class SyncRunner:
         fingerprint = self._fingerprint(self.field_rules.fingerprint)
         sync = SyncContext(
             self.entry,
-            self.request,
+            self.options,
             self.client,
             loader,
             row,
@@ -274,14 +274,14 @@ class SyncRunner:
         """Load the staged files of a killed or failed sync."""
         row = sync.row
         conditions = ResumeConditions(row.account_id, identity.seen, sync.fingerprint, content_columns(self.entry), row.started_at + CLOCKS_DIFFER)
-        resumed = resume(self._staging_root, sync.loader, row, None if self.request.mode is SyncMode.full else conditions, sync.note)
+        resumed = resume(self._staging_root, sync.loader, row, None if self.options.mode is SyncMode.full else conditions, sync.note)
         if resumed.loaded:
             self.log.info("%s: loaded the staged files of an interrupted sync", self.entry.name)
         return resumed
 
     def _rereads(self, sync: SyncContext) -> list[Reread]:
         """Return the windows that must be read again as a whole. Call it once the staged files of earlier syncs are loaded."""
-        if self.request.mode not in (SyncMode.incremental, SyncMode.repair):
+        if self.options.mode not in (SyncMode.incremental, SyncMode.repair):
             return []
         rereads = rereads_within(sync.loader.begun.rereads, TimeWindow(sync.requested_from or BEGINNING, sync.row.started_at - LAG))
         if rereads:

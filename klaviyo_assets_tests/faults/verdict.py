@@ -8,7 +8,7 @@ from polars.testing import assert_frame_equal
 
 from klaviyo_assets.catalog import CATALOG
 from klaviyo_assets.sandbox.process import SandboxProcess
-from klaviyo_assets.state.child_parts import ChildPart
+from klaviyo_assets.state.child_parts import EVERYTHING, ChildPart
 from klaviyo_assets.state.coverage_store import WINDOW_START
 from klaviyo_assets.warehouse import LocalFile
 from klaviyo_assets_tests.accounts import query, table, truth
@@ -95,4 +95,4 @@ def _of_part(known: pl.DataFrame, name: str, subset: str, parent: str) -> pl.Dat
     assert part is not None
     own = known.filter(pl.col(of_parent.column) == parent)
     own = own if part.state is None else own.filter(pl.col(groups.state) == part.state)
-    return own.filter(pl.col(groups.cut_by).is_between(part.window.start, part.window.end, closed="left")) if part.is_bounded else own
+    return own.filter(pl.col(groups.cut_by).is_between(part.window.start, part.window.end, closed="left")) if part.window != EVERYTHING else own

@@ -4,7 +4,6 @@ Nearly all events look like earlier ones. So a metric's events are decoded with 
 another property or kind of value, and only such events are looked at one by one.
 """
 
-import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,6 +12,7 @@ import msgspec
 import polars as pl
 from msgspec import Raw
 
+from klaviyo_assets.decode.structs import NOT_IN_FIELD_NAMES
 from klaviyo_assets.load.views.property_kinds import DECODED, PropertyKind, json_kind_of, wider
 
 MAX_PROPERTIES = 300
@@ -20,9 +20,6 @@ MAX_PROPERTIES = 300
 
 LONGEST_NAME = 200
 """Bytes of the longest name that is recorded."""
-
-_NOT_IN_FIELD_NAMES = re.compile(r'[\\"\x00-\x1f\ud800-\udfff]')
-"""Characters that msgspec does not accept in field names."""
 
 _MEMBERS: msgspec.json.Decoder[dict[str, Raw]] = msgspec.json.Decoder(dict[str, Raw])
 
@@ -64,7 +61,7 @@ class MetricProfile:
 
     def _decoder(self) -> Callable[[bytes], Any]:
         if self._decode is None:
-            known = {name: kind for name, kind in self.kinds.items() if not _NOT_IN_FIELD_NAMES.search(name)}
+            known = {name: kind for name, kind in self.kinds.items() if not NOT_IN_FIELD_NAMES.search(name)}
             names = {f"field_{number}": name for number, name in enumerate(known)}
             fields = [(python, DECODED[known[name]], None) for python, name in names.items()]
             struct = msgspec.defstruct("Properties", fields, rename=names, forbid_unknown_fields=not self.is_full, gc=False)

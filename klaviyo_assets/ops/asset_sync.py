@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 
 import dagster as dg
-import duckdb
 
 from klaviyo_assets._internal.threads import in_thread
 from klaviyo_assets.api.client import KlaviyoClient
@@ -296,7 +295,7 @@ class AssetSync:
             return
         audit = CompleteCheck(self.log, self.asset, self.schema, self.klaviyo, self.warehouse)
         if self.materializes and not repaired:
-            if (last := await in_thread(self._last_audit, audit)) is not None:
+            if (last := await in_thread(audit.last_result)) is not None:
                 yield last
             return
         result, unusable_key = await audit.compare(only_rereads=repaired)
@@ -307,21 +306,4 @@ class AssetSync:
         if unusable_key is not None:
             raise unusable_key
         if (partitions := self._period_report) is not None:
-            await in_thread(self._report_audit, partitions, audit, result)
-
-    @staticmethod
-    def _report_audit(partitions: PeriodReport, audit: CompleteCheck, result: dg.AssetCheckResult) -> None:
-        """Let Dagster show the partitions of days that differ as failed, and no longer those that failed before and agree."""
-        compared, days = audit.compared_days()
-        partitions.clear_failed(compared, days)
-        if not result.passed and result.severity is dg.AssetCheckSeverity.ERROR:
-            partitions.mark_as_failed(days)
-
-    def _last_audit(self, audit: CompleteCheck) -> dg.AssetCheckResult | None:
-        try:
-            result = audit.stored()
-        except (SyncError, WarehouseError, duckdb.Error) as error:
-            return asset_checks.unreadable(asset_checks.COMPLETE, error, self.asset)
-        if result is None:
-            self.log.info("The check complete has no result, since no audit has run yet. The audit job compares the table with Klaviyo's own counts.")
-        return result
+            await in_thread(audit.report_days, partitions, result)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import date
 
 import dagster as dg
+import duckdb
 
 from klaviyo_assets._internal.threads import in_thread
 from klaviyo_assets.api.klaviyo_errors import AccessDenied, ApiKeyError
@@ -13,9 +14,11 @@ from klaviyo_assets.audit.audit_store import AuditStore, names_of_metrics
 from klaviyo_assets.audit.audit_tables import AuditRecord
 from klaviyo_assets.audit.compare import Difference
 from klaviyo_assets.checks import asset_checks
+from klaviyo_assets.errors import SyncError
+from klaviyo_assets.reporting.period_report import PeriodReport
 from klaviyo_assets.resources import KlaviyoResource
 from klaviyo_assets.state.coverage import TimeWindow
-from klaviyo_assets.warehouse.interface import Warehouse
+from klaviyo_assets.warehouse.interface import Warehouse, WarehouseError
 
 
 @dataclass(frozen=True)
@@ -62,15 +65,28 @@ class CompleteCheck:
             return asset_checks.could_not_audit(str(error), self.asset), error
         return await in_thread(self._result, record, found), None
 
-    def stored(self) -> dg.AssetCheckResult | None:
-        """Return the result of the last audit, without a request to Klaviyo; None if there was no audit, so the check neither passes nor fails.
+    def last_result(self) -> dg.AssetCheckResult | None:
+        """Return the result of the last audit, without a request to Klaviyo; None if there was no audit, so the check neither passes nor fails."""
+        try:
+            last = self._store.last_if_any()
+            if last is not None:
+                return self._result(*last)
+        except (SyncError, WarehouseError, duckdb.Error) as error:
+            return asset_checks.unreadable(asset_checks.COMPLETE, error, self.asset)
+        self.log.info("The check complete has no result, since no audit has run yet. The audit job compares the table with Klaviyo's own counts.")
+        return None
 
-        Raises:
-            SyncError: If a later version of this library has written the schema.
-            WarehouseError: If the database cannot be used.
+    def report_days(self, partitions: PeriodReport, result: dg.AssetCheckResult) -> None:
+        """Let Dagster show the partitions of days that differ as failed, and no longer those that failed before and agree.
+
+        Args:
+            partitions: Reports the days of the table.
+            result: What :meth:`compare` has returned.
         """
-        last = self._store.last_if_any()
-        return None if last is None else self._result(*last)
+        compared, days = self.compared_days()
+        partitions.clear_failed(compared, days)
+        if not result.passed and result.severity is dg.AssetCheckSeverity.ERROR:
+            partitions.mark_as_failed(days)
 
     def compared_days(self) -> tuple[TimeWindow | None, list[date]]:
         """Return the window that the last full audit compared, and the days (UTC) that differ according to the last one."""

@@ -44,6 +44,7 @@ from klaviyo_assets.state.tombstones import without_erased
 from klaviyo_assets.sync.context import SyncContext
 from klaviyo_assets.sync.metric_resolution import select_metrics
 from klaviyo_assets.sync.pipeline import Pipeline
+from klaviyo_assets.sync.planned import PlannedSync
 from klaviyo_assets.sync.planning import plan_sync
 from klaviyo_assets.sync.resume import CLOCKS_DIFFER, ResumeConditions, Resumed, resume
 from klaviyo_assets.sync.sync_report import SyncReport
@@ -172,53 +173,64 @@ class SyncRunner:
         begun = await in_thread(
             loader.begin, row, key_seen=identity.seen, account_failure=identity.failure, accept_other_account=self.accept_other_account, latest=latest
         )
-        fingerprint = self._fingerprint(self.field_rules.fingerprint)
-        sync = SyncContext(
-            self.entry,
-            self.options,
-            self.client,
-            loader,
-            row,
-            self.log,
-            fingerprint,
-            self.parent_failed,
-            feeds=self.feeds,
-            feed=self.feed,
-            catalog=self.catalog,
-        )
+        sync = self._context(loader, row)
         for note in loader.progress.notes:
             sync.note(note)
         self._catch_up(begun.last_end, row.table_newest)
-        covered = begun.coverage
         try:
             if refusal:
                 raise refusal
             if not identity.seen:
                 await remember(self.client, self.warehouse.state_dir, self._schema_key)
-            rules_changed = await in_thread(self._reapply_changed_rules, sync)
-            await in_thread(self._recompute, sync)
-            resumed = await in_thread(self._resume, sync, identity)
-            self._catch_up(row.table_newest)
-            if rules_changed or resumed.loaded:
-                covered = await in_thread(RowAccess(loader).coverage)
-            await select_metrics(sync, covered)
-            rereads = self._rereads(sync)
-            covered = without(covered, [one.window for one in rereads])
-            with locating_decode_errors():
-                planned = await plan_sync(sync, covered, resumed.unfinished)
-                await Pipeline(sync, self._staging_folder(row), self._rows_to_store(sync), planned, rereads).run()
+            planned, resumed = await self._bring_up_to_date(sync, identity)
         except BaseException as error:
-            row.error_class, row.error = type(error).__name__, redact(str(error))[:2000] or _STOPPED
-            sync.record_traffic()
-            # After a cancellation, wait only briefly for a database that another program has open.
-            with cancellation.at_most(math.inf if isinstance(error, Exception) else _SECONDS_TO_STOP):
-                await asyncio.shield(in_thread(self._record_failure, sync))
+            await self._end_failed(sync, error)
             raise
         progress = loader.progress
         numbers = [f"{number:,}" for number in (row.records_read, *vars(progress.counts).values(), progress.row_count)]
         self.log.info("%s: %s records read, %s new, %s changed, %s gone; %s rows", self.entry.name, *numbers)
         slices = tuple(one.name for one in planned.slices)
         return SyncReport(row, progress.row_count, slices, time.monotonic() - began, resumed.loaded, tuple(sync.notes), progress.data_version)
+
+    def _context(self, loader: Loader, row: SyncLogEntry) -> SyncContext:
+        return SyncContext(
+            self.entry,
+            self.options,
+            self.client,
+            loader,
+            row,
+            self.log,
+            self._fingerprint(self.field_rules.fingerprint),
+            self.parent_failed,
+            feeds=self.feeds,
+            feed=self.feed,
+            catalog=self.catalog,
+        )
+
+    async def _bring_up_to_date(self, sync: SyncContext, identity: Identity) -> tuple[PlannedSync, Resumed]:
+        """Rewrite stored rows and load what an interrupted sync has left, then plan, fetch, stage and load."""
+        covered = sync.loader.begun.coverage
+        rules_changed = await in_thread(self._reapply_changed_rules, sync)
+        await in_thread(self._recompute, sync)
+        resumed = await in_thread(self._resume, sync, identity)
+        self._catch_up(sync.row.table_newest)
+        if rules_changed or resumed.loaded:
+            covered = await in_thread(RowAccess(sync.loader).coverage)
+        await select_metrics(sync, covered)
+        rereads = self._rereads(sync)
+        covered = without(covered, [one.window for one in rereads])
+        with locating_decode_errors():
+            planned = await plan_sync(sync, covered, resumed.unfinished)
+            await Pipeline(sync, self._staging_folder(sync.row), self._rows_to_store(sync), planned, rereads).run()
+        return planned, resumed
+
+    async def _end_failed(self, sync: SyncContext, error: BaseException) -> None:
+        """Record why the sync has failed or was stopped."""
+        sync.row.error_class, sync.row.error = type(error).__name__, redact(str(error))[:2000] or _STOPPED
+        sync.record_traffic()
+        # After a cancellation, wait only briefly for a database that another program has open.
+        with cancellation.at_most(math.inf if isinstance(error, Exception) else _SECONDS_TO_STOP):
+            await asyncio.shield(in_thread(self._record_failure, sync))
 
     def _catch_up(self, *instants: datetime | None) -> None:
         """Make sure that this sync reads after the instants of earlier ones: of two reads of the same version, the later one is stored.

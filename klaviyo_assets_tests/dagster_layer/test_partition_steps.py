@@ -13,6 +13,7 @@ from klaviyo_assets import CATALOG, EventPartitions, KlaviyoResource, build_klav
 from klaviyo_assets._internal.event_loop import merge_streams
 from klaviyo_assets.errors import SyncAlreadyRunning
 from klaviyo_assets.ops.asset_sync import AssetDone, AssetFailure, AssetSync, Result
+from klaviyo_assets.ops.complete_check import CompleteCheck
 from klaviyo_assets.ops.partition_op import PartitionStep, RangeStep
 from klaviyo_assets.ops.sync_op import SyncStep
 from klaviyo_assets.privacy.apply import FieldRuleSet
@@ -217,15 +218,18 @@ def test_days_get_the_data_version_that_each_has(monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.mark.parametrize(("passed", "severity", "marks"), [(True, "ERROR", False), (False, "WARN", False), (False, "ERROR", True)])
-def test_an_audit_clears_days_that_agree_and_then_marks_those_that_differ(passed: bool, severity: str, marks: bool) -> None:
+def test_an_audit_clears_days_that_agree_and_then_marks_those_that_differ(
+    passed: bool, severity: str, marks: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     calls: list[tuple[str, Any]] = []
     report = SimpleNamespace(
         clear_failed=lambda compared, days: calls.append(("cleared", (compared, days))), mark_as_failed=lambda days: calls.append(("marked", days))
     )
-    audit = SimpleNamespace(compared_days=lambda: ("window", ["a day"]))
+    check = CompleteCheck(logging.getLogger("partitions"), EVENTS, "klaviyo", KlaviyoResource(api_key="x"), cast(LocalFile, None))
+    monkeypatch.setattr(CompleteCheck, "compared_days", lambda _: ("window", ["a day"]))
     result = dg.AssetCheckResult(passed=passed, severity=dg.AssetCheckSeverity(severity))
 
-    AssetSync._report_audit(cast(PeriodReport, report), cast(Any, audit), result)
+    check.report_days(cast(PeriodReport, report), result)
 
     assert calls == [("cleared", ("window", ["a day"])), *([("marked", ["a day"])] if marks else [])]
 

@@ -5,7 +5,7 @@ from datetime import timedelta
 from markdown_text import in_words
 
 from klaviyo_assets.catalog.parent_groups import ParentGroups
-from klaviyo_assets.catalog.replication import FullTable, Included, Incremental, NewestFirst, PerParent, Report, ReportWindows
+from klaviyo_assets.catalog.replication import CountCheck, FullTable, Included, Incremental, NewestFirst, PerParent, Report, ReportWindows
 from klaviyo_assets.catalog.resource_type import ResourceType
 
 
@@ -73,8 +73,9 @@ def seen(entry: ResourceType) -> tuple[str, str, str]:
         case Included():
             host = f"the next sync of {entry.needs[0]}"
             return host, host, host
-        case PerParent(field=str(field)):
-            return _NEXT, f"{_NEXT}, if `{field}` moves", "[by counts](#members-of-lists-and-segments), within 12 hours to 7 days"
+        case PerParent(field=str(field), count_check=CountCheck(paused_while=paused)):
+            later = f"; while a {entry.required_parent.entry.jsonapi_type} has `{paused}`, within 14 days" if paused else ""
+            return _NEXT, f"{_NEXT}, if `{field}` moves", f"[by counts](#members-of-lists-and-segments), within 12 hours to 7 days{later}"
         case PerParent(grouped=ParentGroups(final=final, complete_after=age)):
             settled, within_age = " or ".join(final), f"within {_age(age)}"
             new = f"{_NEXT}; one that is already {settled} {within_age}"

@@ -36,6 +36,7 @@ The hierarchy, by indentation::
         ForeignLink                 a link to another host; the key is never sent there
 """
 
+import re
 from datetime import datetime
 from typing import Any
 
@@ -46,6 +47,8 @@ from klaviyo_assets.errors import KlaviyoAssetsError
 
 _MAX_CODE_LENGTH = 80
 _HOUR = 3600.0
+
+_SCOPE = re.compile(r"[a-z-]+:[a-z]+")
 
 _DAILY_LIMIT_SECONDS = 900.0
 """A ``Retry-After`` of at least this many seconds means a daily limit: the API's other limits are per second and per minute."""
@@ -148,6 +151,11 @@ class ScopeMissing(AccessDenied):
                 "role of the user who created it has changed."
             ),
         )
+
+    @property
+    def scopes(self) -> tuple[str, ...]:
+        """The scope that is missing; if Klaviyo does not say which one, all that the endpoint needs."""
+        return tuple(_SCOPE.findall(self.scope))
 
 
 class PlanGate(AccessDenied):

@@ -1,7 +1,7 @@
 """Checks what a key may read: one cheap probe per resource type, with one verdict each."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -30,6 +30,7 @@ from klaviyo_assets.api.klaviyo_errors import (
 )
 from klaviyo_assets.api.probe import probe
 from klaviyo_assets.catalog.resource_type import ResourceType
+from klaviyo_assets.catalog.scopes import joined
 
 
 class Verdict(StrEnum):
@@ -107,6 +108,7 @@ class Access:
         advice: What to do next; empty if nothing.
         error: The error of the probe; None if access is granted or unknown.
         account: For the type accounts, if granted: organization and id.
+        missing_scopes: The scopes that a new key must have as well, if scopes are missing.
     """
 
     entry: ResourceType
@@ -115,6 +117,7 @@ class Access:
     advice: str = ""
     error: KlaviyoError | None = None
     account: str | None = None
+    missing_scopes: tuple[str, ...] = ()
 
     @property
     def granted(self) -> bool:
@@ -136,10 +139,19 @@ class Access:
         """True if the probe did not show whether the key has access."""
         return self.verdict in _UNCLEAR
 
-    def limited_by(self, others: "Iterable[Access]") -> "Access":
-        """Return the verdict about a type whose sync also reads other types, given theirs: the first that is not granted, if its own is."""
-        refused = next((other.error for other in others if other.error is not None), None)
-        return self if not self.granted or refused is None else access_from(refused, self.entry)
+    def limited_by(self, others: "Iterable[Access]", granted: "Collection[str]" = ()) -> "Access":
+        """Return the verdict about a type whose sync also reads other types: its own if that is not granted, else the first of theirs that is not.
+
+        Args:
+            others: The verdicts about the other types.
+            granted: Scopes that the key has: where Klaviyo does not say which of several is missing, it is none of these.
+        """
+        refused = [access for access in (self, *others) if not access.granted]
+        error = next((access.error for access in refused if access.error is not None), None)
+        if self.unknown or error is None:
+            return self
+        missing = dict.fromkeys(scope for access in refused for scope in access.missing_scopes)
+        return access_from(error, self.entry, [scope for scope in missing if scope not in granted] or missing)
 
     @property
     def key_is_valid(self) -> bool:
@@ -172,17 +184,25 @@ async def assess_all(client: KlaviyoClient, entries: Iterable[ResourceType]) -> 
     wanted = list(entries)
     requested = {entry.name: entry for one in wanted for entry in (one, *one.also_reads)}
     found = dict(zip(requested, await asyncio.gather(*(assess(client, entry) for entry in requested.values())), strict=True))
-    return [found[entry.name].limited_by(found[other.name] for other in entry.also_reads) for entry in wanted]
+    granted = {scope for access in found.values() if access.granted for scope in access.entry.endpoint_scopes}
+    return [found[entry.name].limited_by([found[other.name] for other in entry.also_reads], granted) for entry in wanted]
 
 
-def access_from(error: KlaviyoError, entry: ResourceType) -> Access:
-    """Return the verdict that an error maps to."""
+def access_from(error: KlaviyoError, entry: ResourceType, missing_scopes: Iterable[str] = ()) -> Access:
+    """Return the verdict that an error maps to.
+
+    Args:
+        error: The error.
+        entry: The resource type.
+        missing_scopes: The scopes that the key lacks, if more is known about them than the error says.
+    """
     verdict = next((verdict for kind, verdict in _VERDICTS if isinstance(error, kind)), Verdict.UNUSABLE_RESPONSE)
     advice = error.advice
+    missing = tuple(missing_scopes) or (error.scopes if isinstance(error, ScopeMissing) else ())
     if verdict in _MAY_BE_OPTIONAL and entry.has_optional_scope:
-        also = f"create a new key that also has {entry.scope_text}" if verdict is Verdict.SCOPE_MISSING else "add the product in Klaviyo's billing"
+        also = f"create a new key that also has {joined(missing)}" if missing else "add the product in Klaviyo's billing"
         advice = f"No action is needed: {entry.name} is skipped, and no other asset fails because of that. To sync it as well, {also}."
-    return Access(entry, verdict, error.message, advice, error)
+    return Access(entry, verdict, error.message, advice, error, missing_scopes=missing)
 
 
 class _Contact(msgspec.Struct):

@@ -14,7 +14,7 @@ from klaviyo_assets.catalog.endpoint import Endpoint, Include, Query
 from klaviyo_assets.catalog.groups import CORE
 from klaviyo_assets.catalog.parent_groups import ParentGroups
 from klaviyo_assets.catalog.replication import CountCheck, Replication
-from klaviyo_assets.catalog.scopes import REQUIRED_SCOPES
+from klaviyo_assets.catalog.scopes import REQUIRED_SCOPES, joined
 
 _Trait = TypeVar("_Trait")
 
@@ -183,8 +183,9 @@ class ResourceType:
 
     @property
     def scopes(self) -> tuple[str, ...]:
-        """All API scopes that reading it needs."""
-        return tuple(dict.fromkeys((*self.endpoint_scopes, *(scope for other in self.also_reads for scope in other.scopes))))
+        """All API scopes that reading it needs: its own, and those of its parent and of the types that a sync also reads."""
+        others = (*self.also_reads, *((self.parent.entry,) if self.parent is not None else ()))
+        return tuple(dict.fromkeys((*self.endpoint_scopes, *(scope for other in others for scope in other.scopes))))
 
     @property
     def endpoint_scopes(self) -> tuple[str, ...]:
@@ -199,12 +200,12 @@ class ResourceType:
     @property
     def scope_text(self) -> str:
         """All API scopes that reading it needs, as text for messages."""
-        return _joined(self.scopes)
+        return joined(self.scopes)
 
     @property
     def endpoint_scope_text(self) -> str:
         """The API scopes that its own endpoint needs, as text for messages."""
-        return _joined(self.endpoint_scopes)
+        return joined(self.endpoint_scopes)
 
     @property
     def needs(self) -> tuple[str, ...]:
@@ -355,8 +356,3 @@ class ResourceType:
             for include in self.requested_includes:
                 parameters |= {f"fields[{type_}]": ",".join(names) for type_, names in (include.fields or {}).items()}
         return parameters
-
-
-def _joined(scopes: tuple[str, ...]) -> str:
-    *others, last = scopes
-    return f"{', '.join(others)} and {last}" if others else last

@@ -1,5 +1,6 @@
-"""The scopes without which an asset fails. Without any other scope, an asset is skipped with a warning."""
+"""API scopes: those without which an asset fails, and how messages name several. Without any other scope, an asset is skipped with a warning."""
 
+from collections.abc import Sequence
 from typing import Final
 
 REQUIRED_SCOPES: Final = frozenset(
@@ -7,3 +8,9 @@ REQUIRED_SCOPES: Final = frozenset(
 )
 """The scopes that every version of this package has asked for. A new default type, which needs another scope, must not fail runs with a key that was
 made for an earlier version."""
+
+
+def joined(scopes: Sequence[str]) -> str:
+    """Return scopes, at least one, as text for messages: ``a:read, b:read and c:read``."""
+    *others, last = scopes
+    return f"{', '.join(others)} and {last}" if others else last

@@ -13,7 +13,6 @@ from klaviyo_assets.api.klaviyo_errors import ApiKeyError
 from klaviyo_assets.api.scope_check import Access, Verdict, assess, assess_all
 from klaviyo_assets.catalog import CATALOG, Catalog
 from klaviyo_assets.catalog.hosting import columns_of_include, optional_includes
-from klaviyo_assets.catalog.scopes import REQUIRED_SCOPES
 from klaviyo_assets.catalog.selection import select
 from klaviyo_assets.cli.output import say, table
 from klaviyo_assets.errors import KlaviyoAssetsError
@@ -123,9 +122,9 @@ def _summary(found: Sequence[Access]) -> str:
 
 def _skipped(found: Sequence[Access]) -> str:
     """Say which assets are skipped, and which scopes a new key needs for all of them."""
-    skipped = [access.entry for access in found if access.optional and access.verdict is Verdict.SCOPE_MISSING]
+    skipped = [access for access in found if access.optional and access.verdict is Verdict.SCOPE_MISSING]
     if not skipped:
         return ""
-    names = ", ".join(entry.name for entry in skipped)
-    missing = ", ".join(sorted({scope for entry in skipped for scope in entry.scopes} - REQUIRED_SCOPES))
+    names = ", ".join(access.entry.name for access in skipped)
+    missing = ", ".join(sorted({scope for access in skipped for scope in access.missing_scopes}))
     return f"Skipped, with a warning, until a new key also has {missing}: {names}."

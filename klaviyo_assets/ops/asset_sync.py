@@ -177,11 +177,15 @@ class AssetSync:
             try:
                 return access, await self._sync(client, access), None
             except (KlaviyoError, SyncError, WarehouseError) as error:
-                return self._access_after(error, access), None, error
+                return await self._access_after(error, access, client), None, error
 
-    def _access_after(self, error: Exception, access: Access) -> Access:
-        """Return the verdict after a failed sync: it may have lacked the scope of another type that it also reads, such as accounts for a report."""
-        return access_from(error.__cause__, self.entry) if isinstance(error.__cause__, ScopeMissing) and access.granted else access
+    async def _access_after(self, error: Exception, access: Access, client: KlaviyoClient) -> Access:
+        """Return the verdict after a failed sync: it may have lacked scopes of other types that it also reads, such as accounts for a report."""
+        cause = error.__cause__ if access.granted else access.error
+        if not isinstance(cause, ScopeMissing) or not self.entry.also_reads:
+            return access
+        (found,) = await assess_all(client, [self.entry])
+        return access_from(cause, self.entry, found.missing_scopes)
 
     async def _sync(self, client: KlaviyoClient, access: Access) -> SyncReport:
         sync = SyncRunner(

@@ -9,7 +9,8 @@ import pytest
 from klaviyo_assets.api.auth import ApiKey
 from klaviyo_assets.api.client import KlaviyoClient
 from klaviyo_assets.api.client_settings import ClientSettings
-from klaviyo_assets.api.scope_check import Access, Verdict, assess
+from klaviyo_assets.api.klaviyo_errors import ScopeMissing, ServerFault
+from klaviyo_assets.api.scope_check import Access, Verdict, access_from, assess
 from klaviyo_assets.catalog import ACCOUNTS, CATALOG, REVIEWS, ResourceType
 from klaviyo_assets.catalog.columns import ColumnType
 from klaviyo_assets_tests.accounts import COLLECTIONS
@@ -184,3 +185,39 @@ def test_key_is_valid_if_the_response_requires_a_valid_key(reply: Reply, valid: 
     server.respond_with(reply)
 
     assert assessed(server, ACCOUNTS).key_is_valid is valid
+
+
+def lacking(name: str, scope: str) -> Access:
+    return access_from(ScopeMissing(scope), CATALOG[name])
+
+
+def granted(name: str) -> Access:
+    return Access(CATALOG[name], Verdict.GRANTED, "")
+
+
+def test_the_advice_names_all_missing_scopes_of_an_asset() -> None:
+    """Those of its own endpoint, and of what its sync also reads."""
+    others = [lacking("accounts", "accounts:read"), granted("flows"), lacking("metrics", "metrics:read")]
+    found = lacking("campaign_report", "campaigns:read").limited_by(others)
+
+    assert found.missing_scopes == ("campaigns:read", "accounts:read", "metrics:read")
+    assert found.advice.endswith("create a new key that also has campaigns:read, accounts:read and metrics:read.")
+    assert found.verdict is Verdict.SCOPE_MISSING
+    assert found.optional
+
+
+def test_of_several_scopes_that_the_key_has_is_not_the_missing_one() -> None:
+    """Klaviyo may not say which one is missing; the verdicts about other types may show it."""
+    unclear = lacking("push_tokens", "push-tokens:read and profiles:read")
+
+    assert unclear.missing_scopes == ("push-tokens:read", "profiles:read")
+    assert unclear.limited_by((), {"profiles:read"}).missing_scopes == ("push-tokens:read",)
+    assert unclear.limited_by((), {"push-tokens:read", "profiles:read"}).missing_scopes == unclear.missing_scopes
+
+
+def test_a_type_is_as_limited_as_what_its_sync_also_reads() -> None:
+    report, accounts = granted("campaign_report"), Access(ACCOUNTS, Verdict.SERVER_FAULT, "", error=ServerFault("Klaviyo failed.", status=503))
+
+    assert report.limited_by([granted("accounts")]) is report
+    assert report.limited_by([accounts]).verdict is Verdict.SERVER_FAULT
+    assert report.limited_by([accounts]).missing_scopes == ()

@@ -1,5 +1,6 @@
 """``klaviyo-assets check`` as a user runs it: in a process, with a .env file, and with its exit status."""
 
+import asyncio
 import os
 import re
 import subprocess
@@ -10,7 +11,11 @@ from pathlib import Path
 import httpx
 import pytest
 
+from klaviyo_assets.api.auth import ApiKey
+from klaviyo_assets.api.client import KlaviyoClient
+from klaviyo_assets.api.client_settings import ClientSettings
 from klaviyo_assets.api.error_body import read_error
+from klaviyo_assets.api.scope_check import Access, assess_all
 from klaviyo_assets.catalog import CATALOG
 from klaviyo_assets.catalog.scopes import REQUIRED_SCOPES
 from klaviyo_assets.sandbox.keys import ALL_SCOPES_KEY, PLAN_GATED_KEY, key_lacking
@@ -45,6 +50,16 @@ def lines(result: subprocess.CompletedProcess[str]) -> dict[str, str]:
     return {line.split()[0]: line for line in result.stdout.splitlines() if line.startswith("klaviyo/")}
 
 
+def assessed(key: str, base_url: str) -> list[Access]:
+    """Return the verdicts about all types."""
+
+    async def run() -> list[Access]:
+        async with KlaviyoClient(ApiKey(key), ClientSettings(base_url=base_url, rate_limit_share=1.0)) as client:
+            return await assess_all(client, CATALOG.values())
+
+    return asyncio.run(run())
+
+
 @pytest.mark.long
 def test_a_key_with_every_scope(account: SandboxProcess, tmp_path: Path) -> None:
     result = check(tmp_path, KLAVIYO_API_KEY=ALL_SCOPES_KEY, KLAVIYO_BASE_URL=account.base_url)
@@ -66,6 +81,30 @@ def test_a_missing_scope_is_named_and_makes_the_status_1(account: SandboxProcess
     assert "scope missing" in lines(result)["klaviyo/reviews"]
     assert "Create a new private API key that has reviews:read" in lines(result)["klaviyo/reviews"]
     assert sum(" granted" in line for line in lines(result).values()) == len(CATALOG) - 1
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("scope", sorted({scope for entry in CATALOG.values() for scope in entry.scopes}))
+def test_the_advice_names_the_scope_that_is_missing_and_no_other(scope: str, account: SandboxProcess) -> None:
+    """Also where an asset needs several scopes: a new key with another one would be refused again."""
+    found = assessed(account.keys.lacking(scope), account.base_url)
+
+    refused = [access for access in found if not access.granted]
+    assert {access.entry.name for access in refused} == {entry.name for entry in CATALOG.values() if scope in entry.scopes}
+    for access in refused:
+        assert access.missing_scopes == (scope,)
+        assert f" has {scope}" in access.advice
+        assert {*re.findall(r"[a-z-]+:read", access.advice)} == {scope}
+
+
+@pytest.mark.long
+def test_the_summary_names_a_required_scope_for_an_optional_asset(account: SandboxProcess, tmp_path: Path) -> None:
+    result = check(tmp_path, KLAVIYO_API_KEY=key_lacking("metrics:read"), KLAVIYO_BASE_URL=account.base_url)
+
+    skipped = re.search(r"Skipped, with a warning, until a new key also has (.+?): (.+)\.", result.stdout)
+    assert skipped is not None
+    assert skipped[1] == "metrics:read"
+    assert {*skipped[2].split(", ")} == {name for name, entry in CATALOG.items() if "metrics:read" in entry.scopes and entry.has_optional_scope}
 
 
 @pytest.mark.long

@@ -30,7 +30,7 @@ from klaviyo_assets.api.klaviyo_errors import (
 )
 from klaviyo_assets.api.probe import probe
 from klaviyo_assets.catalog.resource_type import ResourceType
-from klaviyo_assets.catalog.scopes import joined
+from klaviyo_assets.catalog.scopes import scopes_in_words
 
 
 class Verdict(StrEnum):
@@ -200,7 +200,7 @@ def access_from(error: KlaviyoError, entry: ResourceType, missing_scopes: Iterab
     advice = error.advice
     missing = tuple(missing_scopes) or (error.scopes if isinstance(error, ScopeMissing) else ())
     if verdict in _MAY_BE_OPTIONAL and entry.has_optional_scope:
-        also = f"create a new key that also has {joined(missing)}" if missing else "add the product in Klaviyo's billing"
+        also = f"create a new key that also has {scopes_in_words(missing)}" if missing else "add the product in Klaviyo's billing"
         advice = f"No action is needed: {entry.name} is skipped, and no other asset fails because of that. To sync it as well, {also}."
     return Access(entry, verdict, error.message, advice, error, missing_scopes=missing)
 

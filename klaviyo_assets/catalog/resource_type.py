@@ -14,7 +14,7 @@ from klaviyo_assets.catalog.endpoint import Endpoint, Include, Query
 from klaviyo_assets.catalog.groups import CORE
 from klaviyo_assets.catalog.parent_groups import ParentGroups
 from klaviyo_assets.catalog.replication import CountCheck, Replication
-from klaviyo_assets.catalog.scopes import REQUIRED_SCOPES, joined
+from klaviyo_assets.catalog.scopes import REQUIRED_SCOPES, scopes_in_words
 
 _Trait = TypeVar("_Trait")
 
@@ -200,12 +200,12 @@ class ResourceType:
     @property
     def scope_text(self) -> str:
         """All API scopes that reading it needs, as text for messages."""
-        return joined(self.scopes)
+        return scopes_in_words(self.scopes)
 
     @property
     def endpoint_scope_text(self) -> str:
         """The API scopes that its own endpoint needs, as text for messages."""
-        return joined(self.endpoint_scopes)
+        return scopes_in_words(self.endpoint_scopes)
 
     @property
     def needs(self) -> tuple[str, ...]:

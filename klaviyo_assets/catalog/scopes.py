@@ -10,7 +10,7 @@ REQUIRED_SCOPES: Final = frozenset(
 made for an earlier version."""
 
 
-def joined(scopes: Sequence[str]) -> str:
+def scopes_in_words(scopes: Sequence[str]) -> str:
     """Return scopes, at least one, as text for messages: ``a:read, b:read and c:read``."""
     *others, last = scopes
     return f"{', '.join(others)} and {last}" if others else last

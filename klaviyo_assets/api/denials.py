@@ -1,9 +1,10 @@
 """Classifies a 403 of the API by its error text, since one error code has several causes.
 
-A 403 without an API error document comes from the network edge. ``responses`` recognizes it, and turns a :class:`Denial` into an exception.
+``responses`` calls :func:`denial_of`, and raises an error for the result. A 403 without an API error document is another case: it comes from the
+network edge, the servers in front of the API.
 
 Klaviyo does not document the texts and may change them (https://developers.klaviyo.com/en/docs/rate_limits_and_error_handling). The rules below match
-texts seen in practice and similar ones, the most specific cause first. A text that no rule matches is shown unchanged, with the likely cause.
+texts seen in practice and similar ones. A text that no rule matches is shown unchanged, with the likely cause.
 """
 
 import re
@@ -26,16 +27,17 @@ class Denial(StrEnum):
 @dataclass(frozen=True)
 class _Rule:
     denial: Denial
-    words: re.Pattern[str]
+    pattern: re.Pattern[str]
 
 
-def _rule(denial: Denial, *words: str) -> _Rule:
-    return _Rule(denial, re.compile("|".join(words), re.IGNORECASE))
+def _rule(denial: Denial, *patterns: str) -> _Rule:
+    return _Rule(denial, re.compile("|".join(patterns), re.IGNORECASE))
 
 
-_STOPPED = r"(?:disabled|suspended|deactivated|inactive|locked|closed|frozen|terminated|banned|blocked|cancell?ed|on hold|paused|restricted|deleted)"
-_OWNER = r"(?:account|company|organi[sz]ation)"
+_DISABLED = r"(?:disabled|suspended|deactivated|inactive|locked|closed|frozen|terminated|banned|blocked|cancell?ed|on hold|paused|restricted|deleted)"
+_ACCOUNT = r"(?:account|company|organi[sz]ation)"
 
+# The first rule that matches counts.
 _RULES = (
     _rule(
         Denial.QUOTA,
@@ -47,11 +49,12 @@ _RULES = (
     ),
     _rule(
         Denial.ACCOUNT_DISABLED,
-        rf"\b{_OWNER}\b(?: \S+)?(?: (?:is|was|has|have|been|are|status))*:?(?: (?:currently|temporarily|permanently|now|been))?[ _]{_STOPPED}\b",
-        rf"\b{_STOPPED}[ _]{_OWNER}\b",
-        rf"\b{_OWNER}_{_STOPPED}\b",
-        rf"\b{_OWNER}\b[^.]*\b(?:not active|no longer active|under review|violat)",
+        rf"\b{_ACCOUNT}\b(?: \S+)?(?: (?:is|was|has|have|been|are|status))*:?(?: (?:currently|temporarily|permanently|now|been))?[ _]{_DISABLED}\b",
+        rf"\b{_DISABLED}[ _]{_ACCOUNT}\b",
+        rf"\b{_ACCOUNT}_{_DISABLED}\b",
+        rf"\b{_ACCOUNT}\b[^.]*\b(?:not active|no longer active|under review|violat)",
     ),
+    # Before the plan: a text about scopes may also tell the user to enable one.
     _rule(Denial.SCOPE, r"\bscopes?\b", r"\binsufficient[ _](?:scope|permissions?)"),
     _rule(
         Denial.PLAN,
@@ -64,7 +67,7 @@ _RULES = (
     _rule(
         Denial.SCOPE,
         r"\b(?:do|does) not have (?:the )?(?:necessary |required |sufficient )?permissions?\b",
-        r"\b(?:missing|lacks?|without|required?s?) (?:the )?(?:necessary |required |sufficient )?permissions?\b",
+        r"\b(?:missing|lacks?|without|required?|requires) (?:the )?(?:necessary |required |sufficient )?permissions?\b",
         r"\bpermission denied\b",
     ),
 )
@@ -77,8 +80,9 @@ def denial_of(code: str | None, detail: str | None) -> Denial:
         code: Klaviyo's error code; ``permission_denied`` and ``forbidden`` have been seen.
         detail: Klaviyo's error text. Without one, ``permission_denied`` means a missing scope.
     """
-    text = f"{detail or ''} {(code or '') if code != _PERMISSION_DENIED else ''}".strip()
+    # The code permission_denied comes with several causes, so only the text counts then.
+    text = " ".join(part.strip() for part in (detail, code) if part and part != _PERMISSION_DENIED)
     for rule in _RULES:
-        if rule.words.search(text):
+        if rule.pattern.search(text):
             return rule.denial
-    return Denial.SCOPE if code == _PERMISSION_DENIED and not (detail or "").strip() else Denial.UNKNOWN
+    return Denial.SCOPE if code == _PERMISSION_DENIED and not text else Denial.UNKNOWN

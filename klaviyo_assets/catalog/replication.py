@@ -242,8 +242,8 @@ class Included(Replication):
 class CountCheck:
     """Verifies with a count that the stored children of a parent match Klaviyo's.
 
-    Once all joins up to a moment are stored, the stored children are a superset of the parent's children at that moment, so an equal count proves
-    that they match. Only the children of other parents must be read again.
+    Once every child that joined its parent before some moment is stored, the stored children include all that the parent had at that moment. Then an
+    equal count proves that none has left. Only if the counts differ, the children of that parent must be read again.
 
     The parent's module says two things about the count: the path ``("attributes", attribute)`` is ``unmapped``, since most responses lack it, and a
     ``ReducedLimit`` of its endpoint has the lower limit of requests for it, if Klaviyo has one.
@@ -251,7 +251,8 @@ class CountCheck:
     Attributes:
         attribute: Field of the parent with the number of its children: ``profile_count``. It is requested by the parent's id, as an additional field.
         removed_column: Column of ``removal(…)``, which is set when a child is found to have left a parent that still exists.
-        records: Name of the type of the children's own records. A child whose record is marked as deleted there has left every parent.
+        records: Name of the type of the children's own records: ``profiles`` for the members of a list. A child whose record is marked as deleted
+            there has left every parent.
         paused_while: Boolean column of the parent: while it is true, the count is about to change, so nothing is verified.
         active_while: Boolean column of the parent: while it is false, Klaviyo does not change the children, so they are rarely counted.
     """

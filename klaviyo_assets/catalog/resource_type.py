@@ -40,9 +40,11 @@ class Parent:
 
     Attributes:
         entry: The parent's type.
-        path: Path of the children of one parent, with ``{id}`` for the parent's id: ``/api/lists/{id}/profiles``.
+        path: Path of the children of one parent, with ``{id}`` for the parent's id: ``/api/lists/{id}/profiles``. The endpoint of the child type has
+            the same path.
         column: Column of the child's table with the parent's id.
-        relationship: Relationship in which Klaviyo names the parent again, which is not stored, since the column has the id; None if there is none.
+        relationship: Relationship of the child with which Klaviyo repeats the parent's id; it is not stored, since ``column`` has the id. None if
+            there is none.
         filter: Field of the filter with which one request returns the children of several parents: ``coupon.id``. ``path`` is then that of the one
             collection, and ``relationship`` says which parent a child has. None if each parent has its own path.
     """
@@ -105,7 +107,6 @@ class ResourceType:
         jsonapi_type: ``type`` member of its resource objects, singular: ``profile``.
         description: What a row represents, for users of the asset or the table.
         scope: API scope that reading it needs.
-        more_scopes: Additional scopes that reading it needs, if a child type's records belong to another type.
         endpoint: The contract of its collection.
         columns: Columns from Klaviyo, those of the primary key first.
         replication: How the table is kept up to date.
@@ -113,13 +114,15 @@ class ResourceType:
         requested_fields: Additional fields that every read requests.
         only_fields: The only attributes that a read requests, as a sparse fieldset; all attributes if empty.
         requested_includes: Relationships with resources that every read requests in the same response.
+        version_column: Time column that changes with each version of a record, such as ``updated``; None if records do not change. The later version
+            is stored. In a type that is read completely, it only shows that a record has changed; what was read last is stored.
         counted_by: Endpoint with Klaviyo's own counts of the records; None if there is none.
-        version_column: Column that orders two versions of a record, or None if records do not change.
-        recommended_scope: True if the docs recommend that the key has the scope.
+        recommended_scope: False if a key may well lack the scope: the type is skipped then, as are those whose scope is not in ``REQUIRED_SCOPES``.
         unmapped: Paths of known members without a column, such as ``("relationships", "lists")``: attributes of other
             endpoints, and relationships that come as links only. Values and ids go to ``_extra``; no check warns about them.
         docs_url: Klaviyo's page of the endpoint; empty if there is none.
         primary_key: Names of the primary key columns; of a child type, the parent's id and then the record's own.
+        more_scopes: Additional scopes that reading it needs, such as ``profiles:read`` for the profiles of a list.
         parent: Parent of a child type; None for a top-level collection.
         host: The type whose responses fill the table (replication ``Included``), else None. ``endpoint`` is then the one of a single record.
         identifies_account: True for the type that identifies the account of the key.
@@ -133,14 +136,15 @@ class ResourceType:
         refresh: How often its schedule syncs it.
         full_refresh: How often a scheduled full sync reads it, to find what an incremental sync cannot; None for never.
         sorted_by: Columns by which the rows of each staged file are sorted: queries that select by them then skip most of the other columns' data.
-        subject_column: Column with the id of the row's profile; erasing that person deletes the row. None if there is no such column, or if
-            its path shows it; see :attr:`profile_column`.
-        read_in_seconds: True if an ordinary sync of it takes only seconds in any account; the first may take minutes. Such types share one step.
+        subject_column: Column with the id of the profile that the row is about; erasing that person deletes the row. None if there is none. Name it
+            even if its path already leads to a profile; :attr:`profile_column` looks for such a path if a type does not.
+        read_in_seconds: True if an ordinary sync of it takes only seconds even in a large account, because it has few records (segments) or because
+            only changes are read (templates); the first sync may take minutes. Such types share one step.
         opt_in: True if it is synced only when the user selects it.
+        group: Name by which users select it together with related types: one of :mod:`klaviyo_assets.catalog.groups`, or any for a user's own type.
         also_reads: Other types whose endpoints a sync of it requests, so the key needs their scopes too.
         access_shown_by: A type with the same scope, whose endpoint shows whether a key may read this one; None if its own endpoint is requested.
         named_in_filter: The type by whose ids the requests of a report are filtered; None if they are not.
-        group: Name by which users select it together with related types (:mod:`klaviyo_assets.catalog.groups`); any name for a type of your own.
     """
 
     name: str
@@ -309,7 +313,7 @@ class ResourceType:
     def profile_column(self) -> str | None:
         """Column with the id of the row's profile: ``subject_column``, or else a column whose path leads to the id of a profile.
 
-        A type from outside this package may not declare the column; erasures find its rows nevertheless.
+        A type from outside this package might not name the column; erasures find its rows nevertheless.
         """
         if self.subject_column is not None:
             return self.subject_column

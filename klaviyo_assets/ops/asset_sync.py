@@ -1,8 +1,7 @@
 """One asset in a sync op: probe the API, sync, inspect the table, report."""
 
 import asyncio
-import logging
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 
 import dagster as dg
@@ -14,25 +13,21 @@ from klaviyo_assets.api.rate_limit.daily import is_daily_limit
 from klaviyo_assets.api.scope_check import Access, access_from, assess, assess_all
 from klaviyo_assets.audit.audit import request_rereads
 from klaviyo_assets.audit.audit_store import AuditStore
-from klaviyo_assets.catalog import Catalog
 from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.checks import asset_checks
 from klaviyo_assets.checks.table_checks import TableChecks
-from klaviyo_assets.errors import InvalidMode, InvalidRange, SyncAlreadyRunning, SyncError
+from klaviyo_assets.errors import SyncAlreadyRunning, SyncError
 from klaviyo_assets.extract.feed import Feed
-from klaviyo_assets.extract.sync_options import SyncOptions, conversion_metrics, parse_user_time
 from klaviyo_assets.ops.complete_check import CompleteCheck
+from klaviyo_assets.ops.step_context import StepContext
 from klaviyo_assets.partitions import EventPartitions
-from klaviyo_assets.privacy.apply import FieldRuleSet
 from klaviyo_assets.reporting.failures import EXPLAINED
 from klaviyo_assets.reporting.materialization import materialization
 from klaviyo_assets.reporting.period_report import PeriodReport
-from klaviyo_assets.resources import KlaviyoResource
-from klaviyo_assets.run_config import KlaviyoSyncConfig, SyncMode, is_unattended
-from klaviyo_assets.state.coverage import TimeWindow
+from klaviyo_assets.run_config import SyncMode, is_unattended
 from klaviyo_assets.sync.sync_report import SyncReport
 from klaviyo_assets.sync.sync_runner import SyncRunner
-from klaviyo_assets.warehouse.interface import Warehouse, WarehouseError
+from klaviyo_assets.warehouse.interface import WarehouseError
 
 Result = dg.AssetCheckResult | dg.MaterializeResult  # type: ignore[type-arg]
 """What an op reports to Dagster."""
@@ -64,48 +59,33 @@ class AssetSync:
     """The part of a step for one asset.
 
     Args:
-        context: Dagster's execution context.
-        config: Run config of the op.
+        step: What the assets of the step share.
         entry: The resource type.
         asset: Key of the asset.
+        done: Reports when it is done, and whether its sync failed.
         materializes: True to sync it, False to run checks only.
         checks: Names of its selected checks.
-        schema: DuckDB schema.
-        klaviyo: The Klaviyo resource.
-        warehouse: The database.
-        rules: Field rules of the resource type.
-        done: Reports when it is done, and whether its sync failed.
-        parent_done: The same for its parent, if that is part of the step: its table must be up to date first.
+        parent_done: The same as ``done`` for its parent, if that is part of the step: its table must be up to date first.
         host_done: The same for its host: its results must come first.
         feeds: Types of the step that take their records from this sync's responses.
         feed: The responses of its host's sync, if that is part of the step.
-        log: The run's log; its messages name the user's own settings.
-        with_configured_names: Replaces the names of settings in a message by the user's own.
-        partitions: The partitions of its rows, and the key of their asset; None if there is none.
-        catalog: All resource types in use.
-        of_partitions: True if the partitions op runs the sync; that op reports the partitions itself and fails if the sync is skipped.
     """
 
-    context: dg.AssetExecutionContext
-    config: KlaviyoSyncConfig
+    step: StepContext
     entry: ResourceType
     asset: dg.AssetKey
-    schema: str
-    klaviyo: KlaviyoResource
-    warehouse: Warehouse
-    rules: FieldRuleSet
     done: AssetDone
-    log: logging.Logger
-    with_configured_names: Callable[[str], str]
-    catalog: Catalog
     materializes: bool = True
     checks: frozenset[str] = frozenset()
     parent_done: AssetDone | None = None
     host_done: AssetDone | None = None
     feeds: Sequence[Feed] = ()
     feed: Feed | None = None
-    partitions: tuple[dg.AssetKey, EventPartitions] | None = None
-    of_partitions: bool = False
+
+    @property
+    def partitions(self) -> tuple[dg.AssetKey, EventPartitions] | None:
+        """The key of the asset with the partitions of its rows, and the partitions; None if there is none."""
+        return self.step.partitions.get(self.entry.name)
 
     async def results(self) -> AsyncIterator[Result | AssetFailure]:
         """Yield the check results and the materialization, and at the end the failure if there is one; never raise."""
@@ -166,7 +146,7 @@ class AssetSync:
 
     async def _probe_and_sync(self) -> tuple[Access, SyncReport | None, Exception | None]:
         try:
-            client = self.klaviyo.client()
+            client = self.step.klaviyo.client()
         except KlaviyoError as error:
             return access_from(error, self.entry), None, error if self.materializes else None
         async with client:
@@ -190,25 +170,25 @@ class AssetSync:
     async def _sync(self, client: KlaviyoClient, access: Access) -> SyncReport:
         sync = SyncRunner(
             entry=self.entry,
-            options=self._options(),
+            options=self.step.options_for(self.entry),
             client=client,
-            warehouse=self.warehouse,
-            schema=self.schema,
-            run_id=self.context.run.run_id,
-            log=self.log,
+            warehouse=self.step.warehouse,
+            schema=self.step.schema,
+            run_id=self.step.dagster.run.run_id,
+            log=self.step.log,
             refusal=access.error,
-            account_id=self.klaviyo.account_id,
-            field_rules=self.rules,
-            accept_other_account=self.klaviyo.accept_other_account,
+            account_id=self.step.klaviyo.account_id,
+            field_rules=self.step.rules_of(self.entry),
+            accept_other_account=self.step.klaviyo.accept_other_account,
             parent_failed=self.parent_done is not None and self.parent_done.failed,
             feeds=self.feeds,
             feed=self.feed,
             periods=self.partitions[1].periods if self.partitions is not None else None,
             waits=self._waits,
-            catalog=self.catalog,
+            catalog=self.step.catalog,
         )
-        if self.config.mode is SyncMode.repair and access.error is None:
-            await request_rereads(client, AuditStore(self.warehouse, self.schema))
+        if self.step.config.mode is SyncMode.repair and access.error is None:
+            await request_rereads(client, AuditStore(self.step.warehouse, self.step.schema))
         return await sync.run()
 
     @property
@@ -217,28 +197,7 @@ class AssetSync:
 
         A sync of the table that no user has started is skipped instead: its next run is scheduled anyway.
         """
-        return self.of_partitions or (self.partitions is not None and not is_unattended(self.context.run.tags))
-
-    def _options(self) -> SyncOptions:
-        config = self.config
-        if config.mode is SyncMode.repair and self.entry.counted_by is None:
-            raise InvalidMode(f"Mode repair reads the days again that an audit found to differ; {self.entry.name} has no audit.", "Use another mode.")
-        if config.mode is not SyncMode.range and (config.field or config.start or config.end):
-            raise InvalidRange(
-                f"field, start and end are for mode range, and the mode is {config.mode.name}.", "Add mode: range, or leave the three out."
-            )
-        start = parse_user_time(config.start, "start") if config.start else None
-        end = parse_user_time(config.end, "end") if config.end else None
-        return SyncOptions(
-            mode=config.mode,
-            field=config.field,
-            window=TimeWindow(start, end) if start and end else None,
-            start_date=self.klaviyo.starts_at,
-            accept_changed_options=self.klaviyo.accept_changed_options,
-            metrics=self.klaviyo.metric_rules,
-            conversion_metrics=conversion_metrics(self.klaviyo.conversion_metric_ids),
-            member_groups=tuple(self.klaviyo.member_groups),
-        )
+        return self.step.of_partitions or (self.partitions is not None and not is_unattended(self.step.dagster.run.tags))
 
     async def _report_partitions(self, failure: Exception | None) -> Exception | None:
         """Report the partitions, also after a failed sync, which may have changed rows before it failed.
@@ -246,7 +205,7 @@ class AssetSync:
         Returns:
             The error that the asset fails with. If the report fails, the next sync reports the partitions.
         """
-        if isinstance(failure, SyncAlreadyRunning) or self.of_partitions:
+        if isinstance(failure, SyncAlreadyRunning) or self.step.of_partitions:
             return failure
         try:
             if (report := self._period_report) is not None:
@@ -255,25 +214,25 @@ class AssetSync:
             if failure is None:
                 return error
             unexplained = not isinstance(error, EXPLAINED)
-            self.log.warning("The partitions could not be reported either; the next sync reports them. %s", error, exc_info=unexplained)
+            self.step.log.warning("The partitions could not be reported either; the next sync reports them. %s", error, exc_info=unexplained)
         return failure
 
     @property
     def _period_report(self) -> PeriodReport | None:
         if self.partitions is None:
             return None
-        return PeriodReport(self.context, *self.partitions, self.warehouse, self.schema, self.entry, self.klaviyo.starts_at)
+        return PeriodReport(self.step.dagster, *self.partitions, self.step.warehouse, self.step.schema, self.entry, self.step.klaviyo.starts_at)
 
     def _skip_or_raise(self, failure: Exception, access: Access | None) -> None:
         """Raise the failure; if the user need not do anything about it, log it and skip the asset."""
-        if self.of_partitions:
+        if self.step.of_partitions:
             raise failure
         if access is not None and access.optional:
-            self.log.warning("Skipped. %s", access.advice)
+            self.step.log.warning("Skipped. %s", access.advice)
         elif self.entry.replication.report is not None and is_daily_limit(failure):
-            self.log.warning("Skipped until the daily limit is renewed. %s", failure)
-        elif isinstance(failure, SyncAlreadyRunning) and is_unattended(self.context.run.tags):
-            self.log.warning("Skipped. %s", failure)
+            self.step.log.warning("Skipped until the daily limit is renewed. %s", failure)
+        elif isinstance(failure, SyncAlreadyRunning) and is_unattended(self.step.dagster.run.tags):
+            self.step.log.warning("Skipped. %s", failure)
         else:
             raise failure
 
@@ -285,19 +244,19 @@ class AssetSync:
         """Return the materialization and the results of the checks of the table."""
         if report is None and not self.checks & set(asset_checks.TABLE_CHECKS):
             return []
-        table = TableChecks(self.warehouse, self.entry, self.schema, self.asset, self.with_configured_names)
+        table = TableChecks(self.step.warehouse, self.entry, self.step.schema, self.asset, self.step.with_configured_names)
         found = table.run(self.checks, report.row.started_at if report else None)
-        return [*([materialization(report, found.preview, self.asset, self.with_configured_names)] if report else []), *found.results]
+        return [*([materialization(report, found.preview, self.asset, self.step.with_configured_names)] if report else []), *found.results]
 
     async def _complete(self, report: SyncReport | None) -> AsyncIterator[dg.AssetCheckResult]:
         """Audit if the check runs alone; compare the days that a repair has read again; otherwise report what the last audit found.
 
         The result is repeated for each materialization, since Dagster shows the results of the latest one only.
         """
-        repaired = report is not None and self.config.mode is SyncMode.repair
+        repaired = report is not None and self.step.config.mode is SyncMode.repair
         if not (repaired or asset_checks.COMPLETE in self.checks):
             return
-        audit = CompleteCheck(self.log, self.asset, self.schema, self.klaviyo, self.warehouse)
+        audit = CompleteCheck(self.step.log, self.asset, self.step.schema, self.step.klaviyo, self.step.warehouse)
         if self.materializes and not repaired:
             if (last := await in_thread(audit.last_result)) is not None:
                 yield last
@@ -306,7 +265,7 @@ class AssetSync:
         if asset_checks.COMPLETE in self.checks:
             yield result
         elif not result.passed:
-            self.log.warning("%s", result.description or "")
+            self.step.log.warning("%s", result.description or "")
         if unusable_key is not None:
             raise unusable_key
         if (partitions := self._period_report) is not None:

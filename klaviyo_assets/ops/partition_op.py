@@ -20,7 +20,6 @@ from klaviyo_assets.reporting.provenance import InputVersions
 from klaviyo_assets.reporting.run_log import log_with_configured_names
 from klaviyo_assets.run_config import KlaviyoSyncConfig, SyncMode
 from klaviyo_assets.state.coverage import TimeWindow
-from klaviyo_assets.warehouse.interface import Warehouse
 
 
 @dataclass(frozen=True)
@@ -36,9 +35,9 @@ class RangeStep(SyncStep):
     def require_a_type_for_each_key(self) -> None:
         """Do nothing: the selected asset is the one with the partitions."""
 
-    def _syncs(self, warehouse: Warehouse) -> Iterator[AssetSync]:
+    def _syncs(self) -> Iterator[AssetSync]:
         ((asset, entry),) = self.assets.items()
-        yield self._sync(entry, asset, warehouse, self._rules(), AssetDone(failed=True), checks=self.checks, of_partitions=True)
+        yield AssetSync(self._step_context(self._rules(), of_partitions=True), entry, asset, AssetDone(failed=True), checks=self.checks)
 
 
 @dataclass(frozen=True)

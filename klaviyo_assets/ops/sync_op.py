@@ -1,6 +1,6 @@
 """Runs a sync op: syncs and checks the selected assets concurrently, each with its own result or failure."""
 
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Self
@@ -14,10 +14,11 @@ from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.errors import AssetUnknown
 from klaviyo_assets.extract.feed import Feed
 from klaviyo_assets.ops.asset_sync import AssetDone, AssetFailure, AssetSync, Result
+from klaviyo_assets.ops.step_context import StepContext
 from klaviyo_assets.partitions import EventPartitions
 from klaviyo_assets.privacy.apply import FieldRuleSet, rule_sets_for
 from klaviyo_assets.reporting.failures import EXPLAINED, failure, failure_of_types
-from klaviyo_assets.reporting.run_log import each_in_the_log_of, log_with_configured_names
+from klaviyo_assets.reporting.run_log import each_in_the_log_of
 from klaviyo_assets.resources import KlaviyoResource
 from klaviyo_assets.run_config import KlaviyoSyncConfig
 from klaviyo_assets.setting_names import VARIABLES, SettingNames
@@ -88,9 +89,8 @@ class SyncStep:
         raise without_key(unexplained)
 
     def _results(self) -> Generator[Result]:
-        warehouse = self.warehouse
         self.require_a_type_for_each_key()
-        syncs = list(self._syncs(warehouse))
+        syncs = list(self._syncs())
         errors: dict[str, Exception] = {}
         for result in merge_streams([sync.results() for sync in syncs]):
             if isinstance(result, AssetFailure):
@@ -126,9 +126,9 @@ class SyncStep:
         if unknown := sorted(key.to_user_string() for key in selected - self.assets.keys()):
             raise AssetUnknown(unknown, self.context.op_def.name)
 
-    def _syncs(self, warehouse: Warehouse) -> Iterator[AssetSync]:
+    def _syncs(self) -> Iterator[AssetSync]:
         """Yield the work for each asset that is selected or has a selected check."""
-        rules = self._rules() if self.context.selected_asset_keys else {}
+        step = self._step_context(field_rules=self._rules() if self.context.selected_asset_keys else {})
         done_by_type: dict[str, AssetDone] = {}
         feeds = self._feeds()
         for asset, entry in self.assets.items():
@@ -136,11 +136,10 @@ class SyncStep:
             materializes = asset in self.context.selected_asset_keys
             if materializes or checks:
                 done_by_type[entry.name] = AssetDone(failed=materializes)
-                yield self._sync(
+                yield AssetSync(
+                    step,
                     entry,
                     asset,
-                    warehouse,
-                    rules,
                     done_by_type[entry.name],
                     materializes=materializes,
                     checks=checks,
@@ -150,6 +149,20 @@ class SyncStep:
                     feed=feeds.get(entry.name),
                 )
 
+    def _step_context(self, field_rules: Mapping[str, FieldRuleSet], *, of_partitions: bool = False) -> StepContext:
+        return StepContext(
+            dagster=self.context,
+            config=self.config,
+            schema=self.schema,
+            klaviyo=self.klaviyo,
+            warehouse=self.warehouse,
+            catalog=self._known_types,
+            with_configured_names=self.setting_names.with_configured_names,
+            field_rules=field_rules,
+            partitions=self.partitions,
+            of_partitions=of_partitions,
+        )
+
     def _rules(self) -> Mapping[str, FieldRuleSet]:
         """Return the rules of all types: a misspelt rule must stop every sync, since the values that it is meant for would be stored unchanged."""
         return rule_sets_for(self.klaviyo.field_rules, self._known_types)
@@ -158,46 +171,6 @@ class SyncStep:
     def _known_types(self) -> Catalog:
         """The types of this package, and the user's own."""
         return CATALOG.updated(self.catalog)
-
-    def _sync(
-        self,
-        entry: ResourceType,
-        asset: dg.AssetKey,
-        warehouse: Warehouse,
-        rules: Mapping[str, FieldRuleSet],
-        done: AssetDone,
-        *,
-        materializes: bool = True,
-        checks: frozenset[str] = frozenset(),
-        parent_done: AssetDone | None = None,
-        host_done: AssetDone | None = None,
-        feeds: Sequence[Feed] = (),
-        feed: Feed | None = None,
-        of_partitions: bool = False,
-    ) -> AssetSync:
-        """Return the work for one asset; the arguments are fields of :class:`AssetSync`."""
-        return AssetSync(
-            context=self.context,
-            config=self.config,
-            entry=entry,
-            asset=asset,
-            schema=self.schema,
-            klaviyo=self.klaviyo,
-            warehouse=warehouse,
-            rules=rules.get(entry.name, FieldRuleSet()),
-            done=done,
-            log=log_with_configured_names(self.context.log, self.setting_names.with_configured_names),
-            with_configured_names=self.setting_names.with_configured_names,
-            catalog=self._known_types,
-            partitions=self.partitions.get(entry.name),
-            materializes=materializes,
-            checks=checks,
-            parent_done=parent_done,
-            host_done=host_done,
-            feeds=feeds,
-            feed=feed,
-            of_partitions=of_partitions,
-        )
 
     def _feeds(self) -> dict[str, Feed]:
         """Return a feed for each type to sync that takes its records from the responses of another one to sync."""

@@ -43,7 +43,7 @@ class FieldRuleSet:
     Args:
         rules: The rules.
         salt: Salt for the rules that hash; None if none does.
-        within: Readers of the columns whose values are inside a JSON column, by that column.
+        within: Readers of the columns that have copies of values of a JSON column, by the name of that JSON column.
 
     Example:
         >>> field_rules = FieldRuleSet(parse_rules({"profiles": {"email": "hash"}})["profiles"], Salt("0123456789abcdef"))
@@ -70,12 +70,12 @@ class FieldRuleSet:
                 frame = frame.with_columns(_null_where_empty(changed) if name == EXTRA else changed)
         if any(rule.column == EXTRA and not rule.inside for rule in self.rules) and EXTRA in frame.columns:
             frame = frame.with_columns(pl.lit(None, dtype=pl.String).alias(EXTRA))
-        # Copies of values inside a column must not show what its rule has removed.
+        # Columns with copies of values of a JSON column are filled again, so that they do not show what a rule has removed there.
         return with_values_within(frame, self._readers).select(frame.columns)
 
     @cached_property
     def _readers(self) -> dict[str, JsonColumnReader]:
-        """Readers of the columns whose values are inside a column with a rule."""
+        """Readers of the columns that have copies of values of a column with a rule."""
         with_rules = {rule.column for rule in self.rules}
         return {name: reader for name, reader in self.within.items() if name in with_rules}
 
@@ -107,7 +107,7 @@ class FieldRuleSet:
         return _mapped(values, change)
 
     def _trees(self, *, again: bool) -> dict[str, Tree]:
-        """Changes inside JSON columns, by column. A value that did not fit its own column is in ``_extra``."""
+        """Changes inside JSON columns, by column. The attributes of a rule are changed in ``_extra`` too, which has the values that did not fit."""
         trees: dict[str, dict[str, Any]] = {}
         for rule in self.rules:
             change = self._json_change(rule, again=again)

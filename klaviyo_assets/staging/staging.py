@@ -53,7 +53,7 @@ class Staging:
     Args:
         folder: Folder of this sync; created here.
         manifest: The manifest of the sync.
-        rows_to_store: Removes rows of erased people and of metrics that are not selected, then applies the field rules; ``SyncRunner`` makes it.
+        prepare_rows: Removes rows that must not be stored, then applies the field rules (``sync.prepare_rows``).
         sorted_by: Columns by which the rows of each file are sorted.
         on_file: Called with each file that this process has written, and its rows.
 
@@ -66,14 +66,14 @@ class Staging:
         self,
         folder: Path,
         manifest: Manifest,
-        rows_to_store: Callable[[pl.DataFrame], pl.DataFrame] = lambda frame: frame,
+        prepare_rows: Callable[[pl.DataFrame], pl.DataFrame] = lambda frame: frame,
         sorted_by: Sequence[str] = (),
         on_file: Callable[[Path, pl.DataFrame], None] = lambda file, rows: None,
     ) -> None:
         self.folder = folder
         self._sorted_by = sorted_by
         self._on_file = on_file
-        self._rows_to_store = rows_to_store
+        self._prepare_rows = prepare_rows
         self.manifest = manifest
         self._pages: list[Page] = []
         self._lock = threading.Lock()
@@ -167,7 +167,7 @@ class Staging:
 
     def _write_file(self, pages: Sequence[Page]) -> None:
         self._files += 1
-        frame = self._rows_to_store(frame_of(pages))
+        frame = self._prepare_rows(frame_of(pages))
         if self._sorted_by:
             # A file at a time, since sorting all rows of a load would need memory for them. Of two versions of a row, the later one stays last.
             frame = frame.sort(self._sorted_by, maintain_order=True)

@@ -1,8 +1,8 @@
 """Coverage: which windows of a time field have been read, and which must be read (again). Pure.
 
-A plan is the wanted window minus the parts that are up to date. Since records may arrive late, a window is up to date only until it passes the next
-lookback age: then it is due to be read again (:func:`windows_to_read`). An age is the time since the window: those of events are in
-``catalog/types/events.py``.
+A plan is the wanted window minus the parts that are up to date (:func:`windows_to_read`). Records may arrive late, so a part is read again each time
+its age passes a lookback age, for example when it is an hour, a day and a week old. The lookback ages of events are in ``catalog/types/events.py``.
+Windows that must be read again for another reason, such as a difference that an audit found, are removed from the coverage (:func:`without`).
 """
 
 from collections.abc import Iterable, Sequence
@@ -55,8 +55,8 @@ def windows_to_read(
 ) -> list[TimeWindow]:
     """Return the parts of ``wanted`` that were never read or are due to be read again, ascending.
 
-    A moment is up to date if it was last read after reaching the largest lookback age that it has reached by now. A moment younger than the first
-    lookback age is read at every sync.
+    The age of a moment is the time from that moment until now. A moment is up to date if it has passed no lookback age since it was last read. A
+    moment younger than the first lookback age is read at every sync.
 
     Args:
         wanted: The window that should be covered.
@@ -66,21 +66,22 @@ def windows_to_read(
         step: Rereads at a lookback age wait for the next multiple of this duration, so that frequent syncs do not each read a few seconds
             at every age.
     """
-    stepped = now - (now - BEGINNING) % step
-    left = [wanted] if wanted.start < wanted.end else []
+    last_step = now - (now - BEGINNING) % step
+    remaining = [wanted] if wanted.start < wanted.end else []
     for row in covered:
-        for done in _up_to_date_parts(row, lookback_ages, now, stepped):
-            left = [part for window in left for part in minus(window, done)]
-    return sorted(left)
+        for up_to_date in _up_to_date_parts(row, lookback_ages, now, last_step):
+            remaining = [part for window in remaining for part in minus(window, up_to_date)]
+    return sorted(remaining)
 
 
-def _up_to_date_parts(row: CoverageRow, lookback_ages: Sequence[timedelta], now: datetime, stepped: datetime) -> list[TimeWindow]:
+def _up_to_date_parts(row: CoverageRow, lookback_ages: Sequence[timedelta], now: datetime, last_step: datetime) -> list[TimeWindow]:
     if row.final or not lookback_ages:
         return [TimeWindow(row.start, row.end)]
     parts = []
     for age, next_age in zip(lookback_ages, [*lookback_ages[1:], None], strict=True):
-        # Moments with an age in [age, next_age): up to date if they had reached `age` when they were read.
-        start = max(row.start, stepped - next_age) if next_age is not None else row.start
+        # Moments older than `age`, but not older than `next_age`, are up to date if they were older than `age` when they were read. Those that
+        # passed `next_age` after the last step are still up to date: they wait for the next step.
+        start = max(row.start, last_step - next_age) if next_age is not None else row.start
         end = min(row.end, row.read_at - age, now - age)
         if start < end:
             parts.append(TimeWindow(start, end))
@@ -100,7 +101,7 @@ def merge_coverage(covered: Iterable[CoverageRow], new: Iterable[CoverageRow], l
 
     Args:
         covered: Rows of one subset, parent and field before.
-        new: Rows that the read adds; the later of two overlapping ones counts.
+        new: Rows that the read adds; if two overlap, the one that comes later in ``new`` replaces the other.
         lookback_ages: Lookback ages of the resource type.
     """
     rows = list(covered)

@@ -99,7 +99,7 @@ class Pipeline:
     Args:
         sync: The context of the sync.
         folder: Folder for staged files; created here.
-        rows_to_store: Removes rows of erased people and of metrics that are not selected, then applies the field rules; ``SyncRunner`` makes it.
+        prepare_rows: Removes rows that must not be stored, then applies the field rules (``sync.prepare_rows``).
         planned: The plan.
         rereads: Covered windows that are read again, each as a whole.
     """
@@ -108,7 +108,7 @@ class Pipeline:
         self,
         sync: SyncContext,
         folder: Path,
-        rows_to_store: Callable[[pl.DataFrame], pl.DataFrame],
+        prepare_rows: Callable[[pl.DataFrame], pl.DataFrame],
         planned: PlannedSync,
         rereads: Sequence[Reread] = (),
     ) -> None:
@@ -116,7 +116,7 @@ class Pipeline:
         self._planned = planned
         self._rereads = rereads
         self._state = FetchState()
-        self._staging = Staging(folder, self._manifest(), rows_to_store, sync.entry.sorted_by, self._note_properties)
+        self._staging = Staging(folder, self._manifest(), prepare_rows, sync.entry.sorted_by, self._note_properties)
         self._included = IncludedReader(sync.client, sync.entry, self._staging, self.after_page, self._state) if sync.entry.host is not None else None
         compares = sync.completion in _COMPARING_KEYS or bool(rereads)
         self._loader = BatchLoader(sync, self._state, keeps_keys=compares)

@@ -6,7 +6,7 @@ import math
 import shutil
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -40,12 +40,12 @@ from klaviyo_assets.state.locks import account_folder, sync_lock, sync_lock_in_l
 from klaviyo_assets.state.periods import Periods
 from klaviyo_assets.state.requested_rereads import Reread, rereads_within
 from klaviyo_assets.state.sync_log import SyncLogEntry
-from klaviyo_assets.state.tombstones import without_erased
 from klaviyo_assets.sync.context import SyncContext
 from klaviyo_assets.sync.metric_resolution import select_metrics
 from klaviyo_assets.sync.pipeline import Pipeline
 from klaviyo_assets.sync.planned import PlannedSync
 from klaviyo_assets.sync.planning import plan_sync
+from klaviyo_assets.sync.prepare_rows import RowPreparation
 from klaviyo_assets.sync.resume import CLOCKS_DIFFER, ResumeConditions, Resumed, resume
 from klaviyo_assets.sync.sync_report import SyncReport
 from klaviyo_assets.warehouse.interface import Warehouse, WarehouseError
@@ -221,7 +221,7 @@ class SyncRunner:
         covered = without(covered, [one.window for one in rereads])
         with locating_decode_errors():
             planned = await plan_sync(sync, covered, resumed.unfinished)
-            await Pipeline(sync, self._staging_folder(sync.row), self._rows_to_store(sync), planned, rereads).run()
+            await Pipeline(sync, self._staging_folder(sync.row), self._row_preparation(sync).prepare, planned, rereads).run()
         return planned, resumed
 
     async def _end_failed(self, sync: SyncContext, error: BaseException) -> None:
@@ -303,15 +303,8 @@ class SyncRunner:
     def _staging_folder(self, row: SyncLogEntry) -> Path:
         return self._staging_root / f"{row.started_at:%Y%m%dT%H%M%S}-{row.id}"
 
-    def _rows_to_store(self, sync: SyncContext) -> Callable[[pl.DataFrame], pl.DataFrame]:
-        """Return a function that removes rows of metrics that are not selected and of erased people from a frame, then applies the field rules."""
-        entry, erased, column = self.entry, sync.loader.begun.erased, self.entry.metric_filter
-
-        def rows_to_store(frame: pl.DataFrame) -> pl.DataFrame:
-            selected = sync.selection.keep(frame, column) if column is not None else frame
-            return self.field_rules.apply(without_erased(selected, entry.profile_column, entry.primary_key, erased))
-
-        return rows_to_store
+    def _row_preparation(self, sync: SyncContext) -> RowPreparation:
+        return RowPreparation(self.entry, sync.selection, sync.loader.begun.erased, self.field_rules)
 
     def _fingerprint(self, rules: str | None) -> str:
         return read_fingerprint(self.entry, self.client.settings.revision, rules)

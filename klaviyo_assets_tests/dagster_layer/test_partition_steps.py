@@ -15,8 +15,8 @@ from klaviyo_assets.errors import SyncAlreadyRunning
 from klaviyo_assets.ops.asset_sync import AssetDone, AssetFailure, AssetSync, Result
 from klaviyo_assets.ops.complete_check import CompleteCheck
 from klaviyo_assets.ops.partition_op import PartitionStep, RangeStep
+from klaviyo_assets.ops.step_context import StepContext
 from klaviyo_assets.ops.sync_op import SyncStep
-from klaviyo_assets.privacy.apply import FieldRuleSet
 from klaviyo_assets.reporting.period_report import Partition, PeriodReport
 from klaviyo_assets.run_config import SCHEDULE_TAG, KlaviyoSyncConfig
 from klaviyo_assets.warehouse import LocalFile
@@ -64,22 +64,18 @@ class Context(SimpleNamespace):
 
 
 def results_of(error: Exception | None, *, of_partitions: bool = False) -> list[Any]:
-    sync = OneSync(
-        context=cast(dg.AssetExecutionContext, Context()),
+    shared = StepContext(
+        dagster=cast(dg.AssetExecutionContext, Context()),
         config=KlaviyoSyncConfig(),
-        entry=CATALOG["events"],
-        asset=EVENTS,
         schema="klaviyo",
         klaviyo=KlaviyoResource(api_key="x"),
         warehouse=cast(LocalFile, None),
-        rules=FieldRuleSet(),
-        done=AssetDone(failed=True),
-        log=logging.getLogger("partitions"),
-        with_configured_names=str,
         catalog=CATALOG,
-        partitions=(BY_DAY, EventPartitions()),
+        with_configured_names=str,
+        partitions={"events": (BY_DAY, EventPartitions())},
         of_partitions=of_partitions,
     )
+    sync = OneSync(shared, CATALOG["events"], EVENTS, AssetDone(failed=True))
     object.__setattr__(sync, "ends_with", error)
     return [one.error if isinstance(one, AssetFailure) else one for one in merge_streams([sync.results()])]
 

@@ -140,10 +140,10 @@ EVENTS = ResourceType(
         lookback_ages=(
             timedelta(hours=1),  # events that appear minutes late; one arrived 110 minutes late, which the next age catches
             timedelta(hours=6),  # attribution reaches an event up to three hours after it
-            timedelta(days=1),  # an event that is more than six hours late is then not missing until the third day
+            timedelta(days=1),  # without it, an event that is more than six hours late would be missing until the third day
             timedelta(days=3),
-            timedelta(days=7),  # another connector missed events at a horizon of four days, and raised it to seven
-            timedelta(days=17),  # the latest arrival that it then reported; the audit finds later ones
+            timedelta(days=7),  # a connector that read four days back missed events, and now reads seven
+            timedelta(days=17),  # the users of that connector then reported events up to 17 days late; the audit finds later ones
         ),
         future_dated=True,
         honors_start_date=True,

@@ -83,8 +83,9 @@ def _read_parquet(files: Sequence[Path], *options: str) -> str:
 class Upsert:
     """Loads one batch of staged files into one table, inside the caller's transaction.
 
-    Of several versions of a record the newest is stored: by its version column if it has one, then by the time of the read; see
-    :meth:`_may_replace`. A full read that swaps tables (``rebuild``) stores what it has read, whatever the versions of the earlier rows were.
+    Of several versions of a record the newest is stored: the one with the latest time in the version column, or the one that was read last if the
+    versions are equal, missing or do not decide. :meth:`_may_replace` has the rule for stored rows, :meth:`_superseded` the same for rows of a batch.
+    A full read that builds a new table (``rebuild``) does not compare its rows with stored ones.
 
     Args:
         connection: The database, in a transaction.
@@ -129,7 +130,7 @@ class Upsert:
             self.written(new)
         user_columns = foreign_columns(self.connection, self.table, own_columns(self.entry)) if updated else []
         if user_columns:
-            self._collect("user_values", f"SELECT {', '.join((self._columns, *user_columns))} FROM {self.table} WHERE {self._are_changed}")
+            self._collect("user_values", f"SELECT {', '.join((self._key_columns, *user_columns))} FROM {self.table} WHERE {self._are_changed}")
         if updated:
             self.connection.execute(f"DELETE FROM {self.table} WHERE {self._are_changed}")
         if written:
@@ -139,27 +140,27 @@ class Upsert:
         return written - updated, updated
 
     @property
-    def _key(self) -> str:
+    def _key_value(self) -> str:
         return key_value(self.entry.primary_key)
 
     @property
     def _are_changed(self) -> str:
         """SQL condition for the rows of the table that are replaced."""
-        return "rowid IN (SELECT place FROM changed)" if self.rowid else f"{self._key} IN (SELECT {self._columns} FROM changed)"
+        return "rowid IN (SELECT place FROM changed)" if self.rowid else f"{self._key_value} IN (SELECT {self._key_columns} FROM changed)"
 
     @property
-    def _columns(self) -> str:
-        return self._columns_of()
+    def _key_columns(self) -> str:
+        return self._key_columns_of()
 
-    def _columns_of(self, relation: str = "") -> str:
+    def _key_columns_of(self, relation: str = "") -> str:
         return key_columns(self.entry.primary_key, relation)
 
     def _same_key(self, left: str, right: str) -> str:
         return keys_equal(self.entry.primary_key, left, right)
 
     @property
-    def _narrow(self) -> list[str]:
-        """Columns other than the key that decide which of two versions of a record is newer."""
+    def _order_columns(self) -> list[str]:
+        """The columns by which two versions of a record are ordered."""
         version = [quoted(self.entry.version_column)] if self.entry.version_column else []
         return [*version, SYNCED_AT]
 
@@ -168,66 +169,68 @@ class Upsert:
         staged = _read_parquet(self.files)
         # NULL counts as a key here.
         ((rows, keys),) = self.connection.execute(
-            f"SELECT count(*), count(DISTINCT {self._key}) + coalesce(max(({self._key} IS NULL)::INTEGER), 0) FROM {staged}"
+            f"SELECT count(*), count(DISTINCT {self._key_value}) + coalesce(max(({self._key_value} IS NULL)::INTEGER), 0) FROM {staged}"
         ).fetchall()
         if rows == keys:
             return staged, rows
-        placed = _read_parquet(self.files, "filename = 'staged_file'", "file_row_number = true")
-        self._collect("superseded", self._superseded(placed))
+        located = _read_parquet(self.files, "filename = 'staged_file'", "file_row_number = true")
+        self._collect("superseded", self._superseded(located))
         return (
-            f"(SELECT * EXCLUDE (staged_file, file_row_number) FROM {placed} AS placed "
-            "WHERE NOT EXISTS (FROM superseded AS s WHERE s.staged_file = placed.staged_file AND s.file_row_number = placed.file_row_number))"
+            f"(SELECT * EXCLUDE (staged_file, file_row_number) FROM {located} AS located "
+            "WHERE NOT EXISTS (FROM superseded AS s WHERE s.staged_file = located.staged_file AND s.file_row_number = located.file_row_number))"
         ), keys
 
     def _find_known(self, staged: str) -> int:
-        """Find the staged keys that the table has. Reads little more of the table than the keys."""
-        narrow = ", ".join(f"old.{name}" for name in (*self._narrow, DELETED_AT))
+        """Find the staged keys that the table has, with the ``rowid`` of their row as ``place``. Reads little more of the table than the keys."""
+        narrow = ", ".join(f"old.{name}" for name in (*self._order_columns, DELETED_AT))
         return self._collect(
             "known",
-            f"SELECT {'old.rowid' if self.rowid else 'NULL::BIGINT'} AS place, {self._columns_of('old')}, {narrow} FROM {self.table} AS old "
-            f"WHERE {key_value(self.entry.primary_key, 'old')} IN (SELECT {self._columns} FROM {staged})",
+            f"SELECT {'old.rowid' if self.rowid else 'NULL::BIGINT'} AS place, {self._key_columns_of('old')}, {narrow} FROM {self.table} AS old "
+            f"WHERE {key_value(self.entry.primary_key, 'old')} IN (SELECT {self._key_columns} FROM {staged})",
         )
 
     def _find_changed(self, staged: str) -> int:
         """Find the known rows that a staged row replaces (see :meth:`_may_replace`), and return the number of their keys."""
         candidates = self._collect(
             "candidates",
-            f"SELECT old.place, {self._columns_of('old')}, {self._surely_differs()} AS sure FROM {staged} AS new "
+            f"SELECT old.place, {self._key_columns_of('old')}, {self._shows_a_change()} AS sure FROM {staged} AS new "
             f"JOIN known AS old ON {self._same_key('new', 'old')} WHERE {self._may_replace()}",
         )
         if not candidates:
             return 0
-        self._collect("changed", f"SELECT place, {self._columns} FROM candidates WHERE sure")
+        self._collect("changed", f"SELECT place, {self._key_columns} FROM candidates WHERE sure")
         ((unsure, first, last),) = self.connection.execute("SELECT count(*), min(place), max(place) FROM candidates WHERE NOT sure").fetchall()
         if unsure:
             self._add_changed_content(staged, first, last)
-        ((keys,),) = self.connection.execute(f"SELECT count(DISTINCT {self._key}) FROM changed").fetchall()
+        ((keys,),) = self.connection.execute(f"SELECT count(DISTINCT {self._key_value}) FROM changed").fetchall()
         return int(keys)
 
     def _add_changed_content(self, staged: str, first: int, last: int) -> None:
-        """Add the rows with different content, of those that the narrow columns leave undecided."""
+        """Add the candidates that are not sure, if their content differs."""
         if self.rowid:
             place, same_row = "old.rowid AS place", "old.place = candidate.place"
             unsure = f"old.rowid BETWEEN {first} AND {last} AND old.rowid IN (SELECT place FROM candidates WHERE NOT sure)"
         else:
-            place, same_row = self._columns_of("old"), self._same_key("old", "candidate")
-            unsure = f"{key_value(self.entry.primary_key, 'old')} IN (SELECT {self._columns} FROM candidates WHERE NOT sure)"
+            place, same_row = self._key_columns_of("old"), self._same_key("old", "candidate")
+            unsure = f"{key_value(self.entry.primary_key, 'old')} IN (SELECT {self._key_columns} FROM candidates WHERE NOT sure)"
         self.connection.execute(
             f"""
             INSERT INTO changed
-            SELECT candidate.place, {self._columns_of("candidate")} FROM candidates AS candidate
+            SELECT candidate.place, {self._key_columns_of("candidate")} FROM candidates AS candidate
             JOIN (
                 SELECT {place}, {hashed(self.entry, "old")} AS content FROM {self.table} AS old WHERE {unsure}
             ) AS old ON {same_row}
-            JOIN (SELECT {self._columns}, {hashed(self.entry, "new")} AS content FROM {staged} AS new) AS new ON {self._same_key("new", "candidate")}
+            JOIN (
+                SELECT {self._key_columns}, {hashed(self.entry, "new")} AS content FROM {staged} AS new
+            ) AS new ON {self._same_key("new", "candidate")}
             WHERE NOT candidate.sure AND old.content <> new.content
             """
         )
 
     def _find_skipped(self, updated: int) -> int:
         """Find the known keys of rows that are not replaced."""
-        changed = f"WHERE {self._key} NOT IN (SELECT {self._columns} FROM changed)" if updated else ""
-        return self._collect("skipped", f"SELECT DISTINCT {self._columns} FROM known {changed}")
+        changed = f"WHERE {self._key_value} NOT IN (SELECT {self._key_columns} FROM changed)" if updated else ""
+        return self._collect("skipped", f"SELECT DISTINCT {self._key_columns} FROM known {changed}")
 
     def _without_skipped(self, staged: str) -> str:
         """Return SQL for the staged rows that will be written."""
@@ -241,8 +244,8 @@ class Upsert:
         else:
             self.connection.execute(f"INSERT INTO {self.table} BY NAME FROM {rows}")
 
-    def _surely_differs(self) -> str:
-        """SQL that is true if narrow columns show a change: another version, or a record that reappeared after its deletion."""
+    def _shows_a_change(self) -> str:
+        """SQL that is true if ``new`` is sure to differ from ``old``: it is another version, or ``old`` is marked as deleted."""
         version = (
             f" OR new.{quoted(self.entry.version_column)} IS DISTINCT FROM old.{quoted(self.entry.version_column)}"
             if self.entry.version_column
@@ -256,37 +259,41 @@ class Upsert:
         The higher version wins. The later read wins instead
 
         - if the versions are equal;
-        - if one of the two rows has no version, or one dated after its read: such a version must not protect a row forever;
+        - if one of the two rows has no version, or a version that is later than its own read: it would win against every other one;
         - if the old row is marked as deleted and the record was read since;
-        - in types that are read completely: no other read would correct a row whose version went down.
+        - in types that are read completely (:attr:`_version_decides`).
         """
         read_no_earlier = f"(old.{SYNCED_AT} IS NULL OR new.{SYNCED_AT} >= old.{SYNCED_AT})"
-        if not self._has_versions:
+        if not self._version_decides:
             return read_no_earlier
         new, old = self._version("new"), self._version("old")
         same_or_missing = f"({new} = {old} OR {new} IS NULL OR {old} IS NULL)"
-        is_back = f"(old.{DELETED_AT} IS NOT NULL AND new.{SYNCED_AT} > old.{DELETED_AT})"
-        return f"(coalesce({new} > {old}, false) OR ({read_no_earlier} AND {same_or_missing}) OR {is_back})"
+        has_reappeared = f"(old.{DELETED_AT} IS NOT NULL AND new.{SYNCED_AT} > old.{DELETED_AT})"
+        return f"(coalesce({new} > {old}, false) OR ({read_no_earlier} AND {same_or_missing}) OR {has_reappeared})"
 
     @property
-    def _has_versions(self) -> bool:
+    def _version_decides(self) -> bool:
+        """Whether the higher version wins. Not in types that are read completely: if a version went down, no other read would correct the row."""
         return self.entry.version_column is not None and not self.entry.replication.is_complete_read
 
-    def _superseded(self, placed: str) -> str:
-        """SQL that lists the places of staged rows that another row of the same key supersedes.
+    def _superseded(self, located: str) -> str:
+        """SQL that lists the file and the row number of staged rows that another row of the same key supersedes.
+
+        Args:
+            located: SQL for the staged rows, with the columns ``staged_file`` and ``file_row_number``.
 
         As in :meth:`_may_replace`, versions count only if all rows of the key have one; otherwise, the latest read counts. Few keys have several
         rows, so those are found first: sorting all rows would cost several times as much.
         """
-        key, version = self._columns_of("new"), self._version("new") if self._has_versions else "NULL"
+        key, version = self._key_columns_of("new"), self._version("new") if self._version_decides else "NULL"
         has_null = " OR ".join(f"new.{quoted(column)} IS NULL" for column in self.entry.primary_key)  # IN does not match them
-        repeated = f"SELECT {self._columns} FROM {placed} GROUP BY ALL HAVING count(*) > 1"
+        repeated = f"SELECT {self._key_columns} FROM {located} GROUP BY ALL HAVING count(*) > 1"
         return f"""
             SELECT staged_file, file_row_number
             FROM (
                 SELECT {key}, staged_file, file_row_number, new.{SYNCED_AT} AS read_at, {version} AS version,
                     bool_and({version} IS NOT NULL) OVER (PARTITION BY {key}) AS have_versions
-                FROM {placed} AS new
+                FROM {located} AS new
                 WHERE {key_value(self.entry.primary_key, "new")} IN ({repeated}) OR {has_null}
             ) AS new
             QUALIFY row_number() OVER (
@@ -296,7 +303,7 @@ class Upsert:
         """
 
     def _version(self, relation: str) -> str:
-        """SQL for the version of a row; null if it is dated after its read, since such a date cannot be compared."""
+        """SQL for the version of a row; null if it is later than the row's own read, since such a time says nothing about the order."""
         version = f"{relation}.{quoted(self.entry.version_column or '')}"
         return f"CASE WHEN {version} <= {relation}.{SYNCED_AT} + {_CLOCKS_MAY_DIFFER} THEN {version} END"
 

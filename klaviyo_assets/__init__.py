@@ -8,7 +8,8 @@ Three submodules are public too, for code that extends the package:
 - ``klaviyo_assets.extract.strategies``: strategies of your own, which decide what a sync reads;
 - ``klaviyo_assets.warehouse``: a database of your own.
 
-All else is internal and may change.
+All else is internal and may change. A sync goes through ``sync`` (runs it), ``catalog`` (describes the type), ``extract`` (plans and reads, through
+``api``), ``decode``, ``staging``, ``load`` and ``state``. ``assets`` defines the assets, and ``ops`` has what their ops do.
 """
 
 import sys

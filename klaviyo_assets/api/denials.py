@@ -1,10 +1,10 @@
 """Classifies a 403 of the API by its error text, since one error code has several causes.
 
-``responses`` calls :func:`denial_of`, and raises an error for the result. A 403 without an API error document is another case: it comes from the
-network edge, the servers in front of the API.
+``responses`` calls :func:`denial_of`, and raises an error for the result. It handles a 403 without an API error document itself: that one comes from
+the network edge, the servers in front of the API.
 
 Klaviyo does not document the texts and may change them (https://developers.klaviyo.com/en/docs/rate_limits_and_error_handling). The rules below match
-texts seen in practice and similar ones. A text that no rule matches is shown unchanged, with the likely cause.
+texts seen in practice and similar ones. If none matches, the result is ``UNKNOWN``, and the error quotes Klaviyo's text and names the likely cause.
 """
 
 import re
@@ -77,7 +77,7 @@ def denial_of(code: str | None, detail: str | None) -> Denial:
     """Return why the API responds with 403.
 
     Args:
-        code: Klaviyo's error code; ``permission_denied`` and ``forbidden`` have been seen.
+        code: Klaviyo's error code; ``permission_denied`` and ``forbidden`` have been seen. Another code than ``permission_denied`` is matched too.
         detail: Klaviyo's error text. Without one, ``permission_denied`` means a missing scope.
     """
     # The code permission_denied comes with several causes, so only the text counts then.

@@ -1,8 +1,11 @@
 """Klaviyo's resource types as data, one object each.
 
-To add a resource type, add a module in ``catalog/types/``; no other code changes, unless Klaviyo counts the children of a child type: then the module
-of the parent has the field with the count. CONTRIBUTING.md has the steps. The names in ``__all__`` are public: with them, code from outside this
-package adds types (``CATALOG.with_(MY_TYPE)``).
+To add a resource type, add a module in ``catalog/types/``. No other code changes, with one exception: if the API counts how many children a parent
+has, the parent's module gets the field with that count. CONTRIBUTING.md has the steps.
+
+The names in ``__all__`` are public: with them, code from outside this package adds types (``CATALOG.with_(MY_TYPE)``). The types among them are those
+that such code refers to, for example as parents; a new type is not added to them.
+
 The facts come from Klaviyo's OpenAPI description, revision 2026-07-15 (https://github.com/klaviyo/openapi).
 """
 

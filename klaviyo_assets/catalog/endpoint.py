@@ -78,7 +78,12 @@ class Endpoint:
     unpaged: bool = False
 
     def limit_for(self, parameters: Mapping[str, str], *, lookup: bool = False) -> RateLimit:
-        """Return the limit of a request with these query parameters; for a look-up, the collection's limit if no lower one applies."""
+        """Return the limit of a request with these query parameters: a reduced one, or ``limit``.
+
+        Args:
+            parameters: The query parameters.
+            lookup: True for a request of one record by its id. Unless a reduced limit is returned, ``lookup_limit`` applies to it.
+        """
         for reduced in self.reduced_limits:
             if (reduced.lookup or not lookup) and reduced.value in parameters.get(reduced.parameter, "").split(","):
                 return reduced.limit

@@ -1,6 +1,7 @@
 """Loads staged rows into DuckDB tables, in short transactions.
 
-``loader`` is the access of one sync to its tables. It uses ``rows`` (written), ``deletions`` (marked), ``views`` (of metrics), ``rewrites``
-(of stored rows, for changed field rules), ``schema`` (the tables) and ``integrity`` (what happened to them between syncs). ``access`` reads for
-planning, ``children`` compares the children of parents, and ``parts`` divides work that does not fit into memory.
+A sync accesses its tables through ``loader``. ``rows`` writes new and changed rows, ``deletions`` marks deleted ones, ``views`` builds the views of
+metrics, ``rewrites`` changes stored rows after a field rule or a column has changed. ``schema`` creates the tables, and ``integrity`` finds out what
+happened to them between syncs. ``access`` reads what is stored, for planning; ``children`` compares the children of parents with Klaviyo's counts;
+``parts`` divides work that does not fit into memory.
 """

@@ -46,11 +46,11 @@ class AssetDone:
     """Signals that an asset's part of the step is done; its child types wait for it.
 
     Attributes:
-        failed: True until the sync has succeeded; False if none was requested.
+        not_synced: True until the requested sync has succeeded; False if none was requested.
         event: Set when the asset is done, successfully or not.
     """
 
-    failed: bool
+    not_synced: bool
     event: asyncio.Event = field(default_factory=asyncio.Event)
 
 
@@ -130,12 +130,12 @@ class AssetSync:
         if self.materializes or self.checks & set(asset_checks.ACCESS_CHECKS):
             access, report, failure = await self._probe_and_sync()
             if report is not None:
-                self.done.failed = False
+                self.done.not_synced = False
             for result in self._access_checks(access):
                 yield result
         if not isinstance(failure, WarehouseError):
             # Also after a failed sync: Dagster counts a selected check without a result as failed, which would be wrong about the table.
-            for result in await in_thread(self._inspect, report):
+            for result in await in_thread(self._materialization_and_checks, report):
                 yield result
             if self.materializes:
                 failure = await self._report_partitions(failure)
@@ -180,7 +180,7 @@ class AssetSync:
             account_id=self.step.klaviyo.account_id,
             field_rules=self.step.rules_of(self.entry),
             accept_other_account=self.step.klaviyo.accept_other_account,
-            parent_failed=self.parent_done is not None and self.parent_done.failed,
+            parent_failed=self.parent_done is not None and self.parent_done.not_synced,
             feeds=self.feeds,
             feed=self.feed,
             periods=self.partitions[1].periods if self.partitions is not None else None,
@@ -224,10 +224,14 @@ class AssetSync:
         return PeriodReport(self.step.dagster, *self.partitions, self.step.warehouse, self.step.schema, self.entry, self.step.klaviyo.starts_at)
 
     def _skip_or_raise(self, failure: Exception, access: Access | None) -> None:
-        """Raise the failure; if the user need not do anything about it, log it and skip the asset."""
+        """Raise the failure, or log it and skip the asset if the user need not do anything about it.
+
+        The asset is skipped if the key or the plan lacks what only this optional asset needs, if the daily limit of a report is used up, or if a run
+        that no user started has found another sync of the type running.
+        """
         if self.step.of_partitions:
             raise failure
-        if access is not None and access.optional:
+        if access is not None and access.optional and not isinstance(failure, WarehouseError):
             self.step.log.warning("Skipped. %s", access.advice)
         elif self.entry.replication.report is not None and is_daily_limit(failure):
             self.step.log.warning("Skipped until the daily limit is renewed. %s", failure)
@@ -240,8 +244,8 @@ class AssetSync:
         reports = {asset_checks.API_KEY_VALID: asset_checks.api_key_valid, asset_checks.SCOPE_COVERAGE: asset_checks.scope_coverage}
         return [report(access, self.asset) for name, report in reports.items() if name in self.checks]
 
-    def _inspect(self, report: SyncReport | None) -> list[Result]:
-        """Return the materialization and the results of the checks of the table."""
+    def _materialization_and_checks(self, report: SyncReport | None) -> list[Result]:
+        """Return the materialization if there was a sync, and the results of the checks of the table."""
         if report is None and not self.checks & set(asset_checks.TABLE_CHECKS):
             return []
         table = TableChecks(self.step.warehouse, self.entry, self.step.schema, self.asset, self.step.with_configured_names)

@@ -37,7 +37,7 @@ class RangeStep(SyncStep):
 
     def _syncs(self) -> Iterator[AssetSync]:
         ((asset, entry),) = self.assets.items()
-        yield AssetSync(self._step_context(self._rules(), of_partitions=True), entry, asset, AssetDone(failed=True), checks=self.checks)
+        yield AssetSync(self._step_context(self._rules(), of_partitions=True), entry, asset, AssetDone(not_synced=True), checks=self.checks)
 
 
 @dataclass(frozen=True)

@@ -135,7 +135,7 @@ class SyncStep:
             checks = frozenset(key.name for key in self.context.selected_asset_check_keys if key.asset_key == asset)
             materializes = asset in self.context.selected_asset_keys
             if materializes or checks:
-                done_by_type[entry.name] = AssetDone(failed=materializes)
+                done_by_type[entry.name] = AssetDone(not_synced=materializes)
                 yield AssetSync(
                     step,
                     entry,

@@ -109,7 +109,7 @@ class BackgroundWriter:
                 await task
         self._writing = self._loading = None
 
-    async def give_up(self) -> None:
+    async def stop_and_keep_files(self) -> None:
         """After a failure, write the pages for the next sync. Errors of running tasks are ignored, since the caller reports the failure."""
         await asyncio.gather(*(task for task in (self._writing, self._loading) if task is not None), return_exceptions=True)
         await self.write()

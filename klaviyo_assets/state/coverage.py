@@ -1,7 +1,8 @@
 """Coverage: which windows of a time field have been read, and which must be read (again). Pure.
 
 A plan is the wanted window minus the parts that are up to date (:func:`windows_to_read`). Records may arrive late, so a part is read again each time
-its age passes a lookback age, for example when it is an hour, a day and a week old. The lookback ages of events are in ``catalog/types/events.py``.
+it reaches a lookback age, for example when it is an hour, a day and a week old. That is not a lookback window, which every sync reads again: each age
+causes one more read. The ages of events are in ``catalog/types/events.py``; ``extract/strategies/incremental.py`` plans with them.
 Windows that must be read again for another reason, such as a difference that an audit found, are removed from the coverage (:func:`without`).
 """
 
@@ -51,38 +52,45 @@ class CoverageRow:
 
 
 def windows_to_read(
-    wanted: TimeWindow, covered: Iterable[CoverageRow], lookback_ages: Sequence[timedelta], now: datetime, step: timedelta = timedelta(microseconds=1)
+    wanted: TimeWindow,
+    covered: Iterable[CoverageRow],
+    lookback_ages: Sequence[timedelta],
+    now: datetime,
+    check_interval: timedelta = timedelta(microseconds=1),
 ) -> list[TimeWindow]:
     """Return the parts of ``wanted`` that were never read or are due to be read again, ascending.
 
-    The age of a moment is the time from that moment until now. A moment is up to date if it has passed no lookback age since it was last read. A
+    The age of a moment is the time from that moment until now. A moment is up to date if it has reached no lookback age since it was last read. A
     moment younger than the first lookback age is read at every sync.
+
+    With the ages of an hour and a day, for example, a moment that was read when it was 40 minutes old is read again once it is an hour old. If it was
+    read when it was two hours old, it is up to date until it is a day old. A read at an age above a day was the last one.
 
     Args:
         wanted: The window that should be covered.
-        covered: Rows of one subset, parent and field.
+        covered: Rows of one subset, parent and field, all with the fingerprint of this sync.
         lookback_ages: Lookback ages, ascending; without any, one read is enough.
         now: The server's clock.
-        step: Rereads at a lookback age wait for the next multiple of this duration, so that frequent syncs do not each read a few seconds
-            at every age.
+        check_interval: Moments that reach a lookback age wait for the next multiple of this duration, so that frequent syncs do not each read a few
+            seconds at every age.
     """
-    last_step = now - (now - BEGINNING) % step
+    last_check = now - (now - BEGINNING) % check_interval
     remaining = [wanted] if wanted.start < wanted.end else []
     for row in covered:
-        for up_to_date in _up_to_date_parts(row, lookback_ages, now, last_step):
+        for up_to_date in _up_to_date_parts(row, lookback_ages, now, last_check):
             remaining = [part for window in remaining for part in minus(window, up_to_date)]
     return sorted(remaining)
 
 
-def _up_to_date_parts(row: CoverageRow, lookback_ages: Sequence[timedelta], now: datetime, last_step: datetime) -> list[TimeWindow]:
+def _up_to_date_parts(row: CoverageRow, lookback_ages: Sequence[timedelta], now: datetime, last_check: datetime) -> list[TimeWindow]:
     if row.final or not lookback_ages:
         return [TimeWindow(row.start, row.end)]
     parts = []
     for age, next_age in zip(lookback_ages, [*lookback_ages[1:], None], strict=True):
-        # Moments older than `age`, but not older than `next_age`, are up to date if they were older than `age` when they were read. Those that
-        # passed `next_age` after the last step are still up to date: they wait for the next step.
-        start = max(row.start, last_step - next_age) if next_age is not None else row.start
-        end = min(row.end, row.read_at - age, now - age)
+        # Moments between `age` and `next_age` are up to date if they had reached `age` when they were read. If they have reached `next_age` since the
+        # last check, they are not due before the next one.
+        start = max(row.start, last_check - next_age) if next_age is not None else row.start
+        end = min(row.end, row.read_at - age, now - age)  # `now - age` is the earlier one only if the clock was set back
         if start < end:
             parts.append(TimeWindow(start, end))
     return parts

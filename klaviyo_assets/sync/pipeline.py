@@ -143,11 +143,11 @@ class Pipeline:
             files = await self._fetch(planned.slices)
             children = await self._read_children(files) if sync.completion is Completion.COMPARE_PER_PARENT else None
         except KlaviyoError as error:
-            await (self._keep_until_tomorrow() if is_daily_limit(error) and sync.entry.replication.report else self._give_up())
+            await (self._keep_until_tomorrow() if is_daily_limit(error) and sync.entry.replication.report else self._stop_and_keep_files())
             raise
         except BaseException:
             # Finished work is kept: the next sync loads it, and plans the rest again.
-            await self._give_up()
+            await self._stop_and_keep_files()
             raise
         sync.record_traffic(state.records_read)
         loaded = self._loader
@@ -168,9 +168,9 @@ class Pipeline:
             self._staging.add_lookup(page)
         await self._writer.finish()
 
-    async def _give_up(self) -> None:
+    async def _stop_and_keep_files(self) -> None:
         with contextlib.suppress(OSError, pl.exceptions.PolarsError):
-            await asyncio.shield(self._writer.give_up())
+            await asyncio.shield(self._writer.stop_and_keep_files())
         self._sync.record_traffic(self._state.records_read)
 
     async def _keep_until_tomorrow(self) -> None:

@@ -16,9 +16,9 @@ class RowPreparation:
 
     Args:
         entry: The resource type.
-        selection: The metrics that are selected; rows of others are removed.
-        erased: Hashes of the ids of erased people; their rows are removed.
-        field_rules: Drop or hash values of the other rows.
+        selection: The metrics that are selected; rows of other metrics are removed.
+        erased: Hashes of the ids of erased people; their rows (by ``ResourceType.profile_column``) are removed.
+        field_rules: Drop or hash values of the rows that remain.
     """
 
     entry: ResourceType

@@ -1,4 +1,13 @@
-"""One sync, from the lock to the report."""
+"""One sync, from the lock to the report.
+
+::
+
+    run                     errors of files become errors of the sync
+    _run                    lock the resource type in this schema
+    _run_locked             request the server's time; identify the account, and lock the type there too
+    _run_recorded           begin a row in _syncs; end it with the report or the failure
+    _bring_up_to_date       rewrite stored rows, load what an interrupted sync left, plan, run the pipeline
+"""
 
 import asyncio
 import logging
@@ -277,7 +286,7 @@ class SyncRunner:
         return changed
 
     def _recompute(self, sync: SyncContext) -> None:
-        """Fill computed columns of stored rows and record their properties, after the field rules are applied: these values follow them too."""
+        """Fill computed columns of stored rows and record their properties. Call it after the field rules are applied, which hold here too."""
         columns, rows = sync.loader.recompute(sync.row)
         if rows:
             sync.note(f"New or changed columns of {rows:,} stored rows of {self.entry.name} were computed from their JSON: {', '.join(columns)}.")

@@ -41,7 +41,7 @@ class OneSync(AssetSync):
     def _access_checks(self, access: Any) -> list[Result]:
         return []
 
-    def _inspect(self, report: Any) -> list[Result]:
+    def _materialization_and_checks(self, report: Any) -> list[Result]:
         return [MATERIALIZED] if self.ends_with is None else []
 
     async def _complete(self, report: Any) -> AsyncIterator[dg.AssetCheckResult]:
@@ -75,7 +75,7 @@ def results_of(error: Exception | None, *, of_partitions: bool = False) -> list[
         partitions={"events": (BY_DAY, EventPartitions())},
         of_partitions=of_partitions,
     )
-    sync = OneSync(shared, CATALOG["events"], EVENTS, AssetDone(failed=True))
+    sync = OneSync(shared, CATALOG["events"], EVENTS, AssetDone(not_synced=True))
     object.__setattr__(sync, "ends_with", error)
     return [one.error if isinstance(one, AssetFailure) else one for one in merge_streams([sync.results()])]
 

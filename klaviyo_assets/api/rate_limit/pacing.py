@@ -1,7 +1,15 @@
-"""Paces the requests to one endpoint: pyrate-limiter, configured for Klaviyo's two windows.
+"""Paces the requests to one endpoint with pyrate-limiter.
 
-:func:`pacing_of` chooses one of four ways: an even pace, or one request at a time for limits of one per second; each in this process alone, or shared
-with other processes. The limits are the tiers in ``catalog/endpoint.py``. ``fair_share`` computes the share of them; ``limiter`` passes it on.
+Klaviyo limits the requests of a second (``burst``) and of a minute (``steady``); the limits of each endpoint are in ``catalog/types/``.
+``fair_share`` computes which share of a limit this process may use, and ``limiter`` passes it on. :func:`pacing_of` chooses one of four classes:
+
+====================  ==========================  ===========================
+limit                 in this process alone       with other processes
+====================  ==========================  ===========================
+1 per second          :class:`_OneAtATime`        :class:`_SharedOneAtATime`
+2 or 3 per second     :class:`_EvenPace`          :class:`_SharedEvenPace`
+more per second       :class:`_EvenPace`
+====================  ==========================  ===========================
 """
 
 import asyncio
@@ -89,14 +97,20 @@ def pacing_of(limit: RateLimit, share: float, name: str, shared: Path | None) ->
         name: The endpoint.
         shared: Folder through which processes share limits of up to three requests per second; None limits this process alone.
     """
-    rates = [Rate(limit.steady, math.ceil(_MINUTE_MS / share))]
     if shared is not None and limit.burst <= _MAX_SHARED_BURST:
         try:
-            state = shared_limit(rates, shared / f"{file_name(name)}.sqlite")
+            state = shared_limit(_rates(limit, share), shared / f"{file_name(name)}.sqlite")
             return _SharedEvenPace(state, limit, share) if limit.burst > 1 else _SharedOneAtATime(state, limit, share)
         except (OSError, sqlite3.Error) as error:
             _log.warning("%s: %s", NOT_SHARED % shared, error)
-    return _EvenPace(limit, share) if limit.burst > 1 else _OneAtATime(Limiter(InMemoryBucket(rates), buffer_ms=0), limit, share)
+    if limit.burst > 1:
+        return _EvenPace(limit, share)
+    return _OneAtATime(Limiter(InMemoryBucket(_rates(limit, share)), buffer_ms=0), limit, share)
+
+
+def _rates(limit: RateLimit, share: float) -> list[Rate]:
+    """Return the rate of a share of a minute's limit. The window is longer, not the number lower, since a share of it need not be an integer."""
+    return [Rate(limit.steady, math.ceil(_MINUTE_MS / share))]
 
 
 def file_name(endpoint: str) -> str:
@@ -107,15 +121,15 @@ def file_name(endpoint: str) -> str:
 class _EvenPace:
     """An even pace and an exact count of the last minute.
 
-    Neither is enough. A pace (GCRA, the generic cell rate algorithm) cannot catch up after a stall unless it is faster than the limit. A count of the
-    last minute lets all of a minute's requests go at once.
+    A pace alone (GCRA, the generic cell rate algorithm) cannot catch up after a stall unless it is faster than the limit. A count of the last minute
+    alone lets all of a minute's requests go at once.
     """
 
     def __init__(self, limit: RateLimit, share: float) -> None:
         self._limit = limit
         self._share = share
-        self._count = self._counted()
-        self._pace = self._limiter_at(share * _CATCHING_UP)
+        self._count = self._minute_limiter()
+        self._pace = self._pace_limiter(share * _CATCHING_UP)
 
     async def acquire_turn(self, name: str) -> None:
         """Wait for the minute's count, then for the pace."""
@@ -130,31 +144,32 @@ class _EvenPace:
         if limit != self._limit:
             self._limit = limit
             self._count.close()
-            self._count = self._counted()
+            self._count = self._minute_limiter()
         self._pace.close()
         # Others use the account while the share is lower: then there is nothing to catch up.
-        self._pace = self._limiter_at(share * _CATCHING_UP if share >= self._share else share)
+        self._pace = self._pace_limiter(share * _CATCHING_UP if share >= self._share else share)
 
     def close(self) -> None:
         """Stop both limiters."""
         self._count.close()
         self._pace.close()
 
-    def _counted(self) -> Limiter:
+    def _minute_limiter(self) -> Limiter:
         per_minute = self._limit.steady * self._share
         count = max(1, math.floor(per_minute))
         # If the share is less than one request per minute, the window of that one request is longer than a minute.
         milliseconds = math.ceil(_MINUTE_MS * max(1.0, count / per_minute))
         return Limiter(InMemoryBucket([Rate(count, milliseconds)]), buffer_ms=0)
 
-    def _limiter_at(self, share: float) -> Limiter:
+    def _pace_limiter(self, share: float) -> Limiter:
         per_second = self._limit.steady * share / 60
+        # The last term: a burst, and what the pace sends in the same second, must not exceed the limit per second.
         burst_size = max(1, min(_MAX_BURST, math.ceil(per_second * _STALL_SECONDS), self._limit.burst - math.ceil(per_second)))
         return Limiter(StateBucket([Rate(self._limit.steady, math.ceil(_MINUTE_MS / share), burst=burst_size)], algorithm=GCRA()), buffer_ms=0)
 
 
 class _Interval:
-    """Seconds between requests: longer than usual while less than our share of the documented limit is left."""
+    """Seconds between requests: longer than usual while the share or the limit is lower than at the beginning."""
 
     def __init__(self, usual: float, limit: RateLimit, share: float) -> None:
         self.seconds = self._usual = usual
@@ -162,7 +177,7 @@ class _Interval:
         self._share = share
 
     def change(self, share: float, limit: RateLimit) -> None:
-        """Spread requests over the minute if less is left than at the beginning."""
+        """Spread the requests evenly over the minute if the share or the limit is lower than at the beginning."""
         is_less = share < self._share or limit.steady < self._steady
         self.seconds = max(self._usual, STEADY_SECONDS / (limit.steady * share)) if is_less else self._usual
 
@@ -170,8 +185,8 @@ class _Interval:
 class _OneAtATime:
     """One request at a time, each a fixed interval after the *response* to the previous one.
 
-    Not after the previous request, since requests may arrive closer together than they were sent. A share below 1 lengthens the interval and the
-    counted window, not the number of requests per window: at 0.9 of 1/s, a request follows the previous response after about 1.2 s.
+    Not after the previous request, since requests may arrive closer together than they were sent. A share below 1 lengthens the interval: at 0.9 of
+    1/s, a request follows the previous response after about 1.2 s.
     """
 
     def __init__(self, limiter: Limiter, limit: RateLimit, share: float) -> None:

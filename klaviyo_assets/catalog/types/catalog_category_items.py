@@ -27,7 +27,7 @@ CATALOG_CATEGORY_ITEMS = ResourceType(
     columns=(parent_id("category_id", "Klaviyo's id of the category."), record_id("Klaviyo's id of the item.", name="item_id")),
     primary_key=("category_id", "item_id"),
     replication=PerParent(),
-    parent=Parent(CATALOG_CATEGORIES, _PATH, "category_id"),
+    parent=Parent(CATALOG_CATEGORIES, path=_PATH, column="category_id"),
     group="catalog",
     opt_in=True,
 )

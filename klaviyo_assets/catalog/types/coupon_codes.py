@@ -42,7 +42,7 @@ COUPON_CODES = ResourceType(
     primary_key=("coupon_id", "id"),
     # 3,500 requests a minute instead of the 750 of /api/coupons/{id}/coupon-codes. A used code stays used. Klaviyo sets expires_at of every code.
     replication=PerParent(grouped=ParentGroups("status", final=("USED",), cut_by="expires_at", complete_after=timedelta(days=7))),
-    parent=Parent(COUPONS, _PATH, "coupon_id", relationship="coupon", filter="coupon.id"),
+    parent=Parent(COUPONS, path=_PATH, column="coupon_id", relationship="coupon", filter="coupon.id"),
     subject_column="profile_id",
     opt_in=True,
     group="catalog",

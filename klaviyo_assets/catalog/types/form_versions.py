@@ -42,7 +42,7 @@ FORM_VERSIONS = ResourceType(
     ),
     primary_key=("form_id", "id"),
     replication=PerParent(changed_with="updated_at", max_age=timedelta(days=7)),
-    parent=Parent(FORMS, _PATH, "form_id", relationship="form"),
+    parent=Parent(FORMS, path=_PATH, column="form_id", relationship="form"),
     version_column="updated_at",
     opt_in=True,
     group="audiences",

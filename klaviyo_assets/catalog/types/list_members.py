@@ -23,6 +23,7 @@ LIST_MEMBERS = ResourceType(
         filters={"email": EQUALS_ANY, "phone_number": EQUALS_ANY, "push_token": EQUALS_ANY, "_kx": EQUALS, "joined_group_at": RANGE},
         sorts=("joined_group_at",),
         additional_fields=("subscriptions", "predictive_analytics"),
+        # Part of the endpoint's contract; no sync requests that field here.
         reduced_limits=(ReducedLimit("additional-fields[profile]", "predictive_analytics", TIER_M, lookup=False),),
     ),
     columns=(
@@ -38,8 +39,10 @@ LIST_MEMBERS = ResourceType(
         ),
     ),
     primary_key=("list_id", "profile_id"),
-    replication=PerParent("joined_group_at", count_check=CountCheck("profile_count", "removed_at", records="profiles")),
-    parent=Parent(LISTS, _PATH, "list_id"),
+    replication=PerParent(
+        field="joined_group_at", count_check=CountCheck(attribute="profile_count", removed_column="removed_at", records="profiles")
+    ),
+    parent=Parent(LISTS, path=_PATH, column="list_id"),
     unmapped=tuple(("relationships", name) for name in ("conversation", "lists", "push-tokens", "segments")),
     # The profile's other attributes are in the table profiles.
     only_fields=("joined_group_at",),

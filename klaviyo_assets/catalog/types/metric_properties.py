@@ -31,7 +31,7 @@ METRIC_PROPERTIES = ResourceType(
     ),
     primary_key=("metric_id", "id"),
     replication=PerParent(max_age=timedelta(days=30)),
-    parent=Parent(METRICS, _PATH, "metric_id", relationship="metric"),
+    parent=Parent(METRICS, path=_PATH, column="metric_id", relationship="metric"),
     # The list of a metric's properties returns null for them even if they are requested (recorded).
     unmapped=(("attributes", "sample_values"),),
     opt_in=True,

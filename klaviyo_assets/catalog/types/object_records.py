@@ -22,7 +22,7 @@ OBJECT_RECORDS = ResourceType(
     ),
     primary_key=("object_type_id", "id"),
     replication=PerParent(),
-    parent=Parent(OBJECT_TYPES, _PATH, "object_type_id"),
+    parent=Parent(OBJECT_TYPES, path=_PATH, column="object_type_id"),
     opt_in=True,
     group="catalog",
 )

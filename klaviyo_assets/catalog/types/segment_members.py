@@ -49,9 +49,11 @@ SEGMENT_MEMBERS = ResourceType(
     primary_key=("segment_id", "profile_id"),
     replication=PerParent(
         "joined_group_at",
-        count_check=CountCheck("profile_count", "removed_at", records="profiles", paused_while="is_processing", active_while="is_active"),
+        count_check=CountCheck(
+            attribute="profile_count", removed_column="removed_at", records="profiles", paused_while="is_processing", active_while="is_active"
+        ),
     ),
-    parent=Parent(SEGMENTS, _PATH, "segment_id"),
+    parent=Parent(SEGMENTS, path=_PATH, column="segment_id"),
     unmapped=tuple(("relationships", name) for name in ("conversation", "lists", "push-tokens", "segments")),
     # The profile's other attributes are in the table profiles.
     only_fields=("joined_group_at",),

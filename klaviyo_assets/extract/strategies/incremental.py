@@ -17,7 +17,7 @@ from klaviyo_assets.extract.strategies.strategy import LAG, PlanContext
 from klaviyo_assets.extract.strategies.timed import TimedStrategy
 from klaviyo_assets.state.coverage import BEGINNING, TimeWindow, windows_to_read
 
-_STEP = timedelta(hours=1)
+_CHECK_INTERVAL = timedelta(hours=1)
 """Lookback ages are checked once an hour: otherwise a sync every few minutes would spend a request on a few minutes at each age."""
 
 
@@ -41,7 +41,7 @@ class IncrementalStrategy(TimedStrategy):
     def _windows_from(self, context: PlanContext, start: datetime) -> list[FieldWindow]:
         field, ages = self.replication.field, self.replication.lookback_ages
         rows = [row for row in context.trusted if row.field == field]
-        return [(field, window) for window in windows_to_read(TimeWindow(start, context.top), rows, ages, context.now, _STEP)]
+        return [(field, window) for window in windows_to_read(TimeWindow(start, context.top), rows, ages, context.now, _CHECK_INTERVAL)]
 
     def _changes(self, context: PlanContext) -> list[Slice]:
         """Return one chain for each secondary cursor since the first read: its changes may not change the followed field."""

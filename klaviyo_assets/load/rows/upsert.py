@@ -83,9 +83,9 @@ def _read_parquet(files: Sequence[Path], *options: str) -> str:
 class Upsert:
     """Loads one batch of staged files into one table, inside the caller's transaction.
 
-    Of several versions of a record the newest is stored: the one with the latest time in the version column, or the one that was read last if the
-    versions are equal, missing or do not decide. :meth:`_may_replace` has the rule for stored rows, :meth:`_superseded` the same for rows of a batch.
-    A full read that builds a new table (``rebuild``) does not compare its rows with stored ones.
+    Of several versions of a record the newest is stored: the one with the latest time in the version column. If these times are equal, missing or
+    impossible, or if the type is read completely, it is the one that was read last. :meth:`_may_replace` compares a row with the stored one,
+    :meth:`_superseded` the rows of a batch with each other. A full read that builds a new table (``rebuild``) replaces all stored rows.
 
     Args:
         connection: The database, in a transaction.
@@ -95,7 +95,7 @@ class Upsert:
         null_rates: Records columns that lose their values; None if that is done at another time.
         only_append: Called before the insert if all rows are new.
         rowid: Whether the table has DuckDB's ``rowid``.
-        written: Called with SQL for the staged rows that are written, if there are any; None to call nothing.
+        on_written: Called with SQL for the staged rows that are written, if there are any; None to call nothing.
 
     Example:
         >>> inserted, updated = Upsert(connection, CATALOG["events"], files, '"klaviyo"."klaviyo"."events"').run()
@@ -108,7 +108,7 @@ class Upsert:
     null_rates: NullRateRecorder | None = None
     only_append: Callable[[DuckDBPyConnection], None] = lambda _: None
     rowid: bool = True
-    written: Callable[[str], None] | None = None
+    on_written: Callable[[str], None] | None = None
 
     def run(self) -> tuple[int, int]:
         """Write new and changed rows.
@@ -126,8 +126,8 @@ class Upsert:
         written = rows - skipped
         if written and self.null_rates is not None:
             self.null_rates.note(new, f"(SELECT * FROM {self.table} WHERE {self._are_changed})" if updated else None)
-        if written and self.written is not None:
-            self.written(new)
+        if written and self.on_written is not None:
+            self.on_written(new)
         user_columns = foreign_columns(self.connection, self.table, own_columns(self.entry)) if updated else []
         if user_columns:
             self._collect("user_values", f"SELECT {', '.join((self._key_columns, *user_columns))} FROM {self.table} WHERE {self._are_changed}")
@@ -256,10 +256,10 @@ class Upsert:
     def _may_replace(self) -> str:
         """SQL that is true if ``new`` may replace ``old``, the stored row.
 
-        The higher version wins. The later read wins instead
+        The higher version wins. The later read, or ``new`` if both were read at once, wins instead
 
         - if the versions are equal;
-        - if one of the two rows has no version, or a version that is later than its own read: it would win against every other one;
+        - if one of the two rows has no version, or an impossible one: a time after the row was read (:meth:`_version`), which would win forever;
         - if the old row is marked as deleted and the record was read since;
         - in types that are read completely (:attr:`_version_decides`).
         """
@@ -273,7 +273,7 @@ class Upsert:
 
     @property
     def _version_decides(self) -> bool:
-        """Whether the higher version wins. Not in types that are read completely: if a version went down, no other read would correct the row."""
+        """Whether the higher version wins. Not in types that are read completely: what was read last is true, even if a version went down."""
         return self.entry.version_column is not None and not self.entry.replication.is_complete_read
 
     def _superseded(self, located: str) -> str:
@@ -283,7 +283,7 @@ class Upsert:
             located: SQL for the staged rows, with the columns ``staged_file`` and ``file_row_number``.
 
         As in :meth:`_may_replace`, versions count only if all rows of the key have one; otherwise, the latest read counts. Few keys have several
-        rows, so those are found first: sorting all rows would cost several times as much.
+        rows, so those are found first: sorting all rows would cost several times as much. Files are named in the order in which they were written.
         """
         key, version = self._key_columns_of("new"), self._version("new") if self._version_decides else "NULL"
         has_null = " OR ".join(f"new.{quoted(column)} IS NULL" for column in self.entry.primary_key)  # IN does not match them
@@ -303,7 +303,7 @@ class Upsert:
         """
 
     def _version(self, relation: str) -> str:
-        """SQL for the version of a row; null if it is later than the row's own read, since such a time says nothing about the order."""
+        """SQL for the version of a row; null if it is later than the row's read by more than clocks may differ: such a time is wrong."""
         version = f"{relation}.{quoted(self.entry.version_column or '')}"
         return f"CASE WHEN {version} <= {relation}.{SYNCED_AT} + {_CLOCKS_MAY_DIFFER} THEN {version} END"
 

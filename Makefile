@@ -5,6 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 # An environment with the oldest versions of all dependencies that setup.cfg allows; they have wheels for Python up to 3.12.
 OLDEST := .venv-oldest
+OLDEST_PYTHON ?= $(PYTHON)
 # The older of the two supported DuckDB majors; the virtual environment has the newer one.
 DUCKDB_1 := $(VENV)/duckdb-1
 
@@ -43,8 +44,8 @@ $(DUCKDB_1): $(STAMP)
 
 $(OLDEST)/.installed: setup.cfg .ci/lower_bounds
 	@rm -rf $(OLDEST)
-	$(PYTHON) -m venv $(OLDEST)
-	$(PYTHON) .ci/lower_bounds > $(OLDEST)/requirements.txt
+	$(OLDEST_PYTHON) -m venv $(OLDEST)
+	$(OLDEST_PYTHON) .ci/lower_bounds > $(OLDEST)/requirements.txt
 	$(OLDEST)/bin/python -m pip install --quiet --disable-pip-version-check -r $(OLDEST)/requirements.txt hypothesis pytest pytest-xdist
 	$(OLDEST)/bin/python -m pip check
 	@touch $@
@@ -76,8 +77,8 @@ test:  ## everything that continuous integration runs
 	PYTHONPATH=$(DUCKDB_1) EXPECTED_DUCKDB=1. $(BIN)/python $(PYTEST) $(ALL) -m 'duckdb and not slow'
 
 test-oldest:  ## the tests that use the dependencies most, with the oldest versions that setup.cfg allows
-	@if $(PYTHON) -c 'import sys; sys.exit(sys.version_info >= (3, 13))'; then $(MAKE) --no-print-directory .test-oldest; \
-		else echo "The oldest versions of the dependencies are not tested: they need Python 3.11 or 3.12, as in: make PYTHON=python3.12 test-oldest"; fi
+	@if $(OLDEST_PYTHON) -c 'import sys; sys.exit(sys.version_info >= (3, 13))'; then $(MAKE) --no-print-directory .test-oldest; \
+		else echo "The oldest versions of the dependencies are not tested: they need Python 3.11 or 3.12, as in: make OLDEST_PYTHON=python3.12 test-oldest"; fi
 
 .test-oldest: $(OLDEST)/.installed
 	PYTHONPATH=$(CURDIR) $(OLDEST)/bin/python $(PYTEST) $(ALL) -m 'oldest or not (slow or long)' $(OLDEST_TESTS)

@@ -207,7 +207,7 @@ def test_a_failed_write_raises_and_adds_no_coverage(tmp_path: Path, monkeypatch:
             with pytest.raises(OSError, match="No space left"):
                 await sync.pages(10)
         assert sync.staging.batch().covered == ()
-        await sync.writer.give_up()
+        await sync.writer.stop_and_keep_files()
 
     run(main())
 
@@ -229,7 +229,7 @@ def test_a_failed_load_raises_and_its_rows_stay_staged(tmp_path: Path) -> None:
     async def main() -> None:
         with pytest.raises(RuntimeError, match="no database"):
             await sync.pages(100)
-        await sync.writer.give_up()
+        await sync.writer.stop_and_keep_files()
 
     run(main())
 
@@ -301,7 +301,7 @@ def test_an_error_of_the_last_write_or_load_is_raised_at_the_end(tmp_path: Path,
             with pytest.raises(OSError, match="No space left"):
                 await sync.writer.finish()
             with pytest.raises(OSError, match="No space left"):
-                await sync.writer.give_up()
+                await sync.writer.stop_and_keep_files()
         assert (sync.loads, sync.staging.batch().covered, sync.staging.batch().files) == ([], (), ())
         await other.page(3)
         with pytest.raises(RuntimeError, match="no database"):
@@ -327,7 +327,7 @@ def test_a_sync_cancelled_during_a_write_and_a_load_keeps_all_rows(tmp_path: Pat
             await finishing
         if sync.writer._loading is not None:
             sync.writer._loading.cancel()
-        await sync.writer.give_up()
+        await sync.writer.stop_and_keep_files()
 
     run(main())
     assert sync.staging.batch().rows == sync.rows

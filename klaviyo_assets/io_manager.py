@@ -66,8 +66,17 @@ class KlaviyoFrameIOManager(dg.ConfigurableIOManager):
     setting_names: dict[str, str] = Field(default={}, description="What error messages call the settings, by this library's variable.")
 
     def handle_output(self, context: dg.OutputContext, obj: object) -> None:
-        """Refuse: the assets write their tables themselves."""
-        raise dg.DagsterInvariantViolationError(f"{context.get_identifier()} is written by its own sync, not by an IO manager.")
+        """Refuse: the assets write their tables themselves.
+
+        Raises:
+            dagster.Failure: Always.
+        """
+        written = context.asset_key.to_user_string() if context.has_asset_key else context.name
+        raise dg.Failure(
+            f"The IO manager of the Klaviyo tables only reads, so it cannot store the output {written}. What to do: give it an IO manager of its own "
+            "with io_manager_key.",
+            allow_retries=False,
+        )
 
     def load_input(self, context: dg.InputContext) -> Any:
         """Return the table that the upstream asset's metadata names, or the part of it that the input's metadata chooses.
@@ -131,7 +140,11 @@ def _source(context: dg.InputContext) -> _TableSource:
         return _TableSource(_qualified(table, schema), str(copy))
     name = upstream.get("dagster/table_name")
     if not name:
-        raise dg.DagsterInvariantViolationError(f"{context.get_asset_identifier()} has no dagster/table_name in its metadata.")
+        raise dg.Failure(
+            f"The asset {context.asset_key.to_user_string()} has no dagster/table_name in its metadata, so it is not known which table to read. What "
+            "to do: keep the metadata of the spec that KlaviyoTranslator returns, or add 'dagster/table_name': 'klaviyo.events'.",
+            allow_retries=False,
+        )
     return _TableSource(_qualified(str(name)))
 
 
@@ -160,14 +173,34 @@ def _text(context: dg.InputContext, name: str, given: object) -> str:
 
 
 def _window(context: dg.InputContext) -> tuple[datetime, datetime] | None:
-    """Return the time window of the run's partitions; None if the run has none."""
-    if context.has_asset_partitions:
-        window = context.asset_partitions_time_window
-    elif context.has_partition_key:
-        window = context.step_context.partition_time_window
-    else:
-        return None
+    """Return the time window of the run's partitions; None if the run has none.
+
+    Raises:
+        dagster.Failure: If they are not partitions of time.
+    """
+    try:
+        if context.has_asset_partitions:
+            window = context.asset_partitions_time_window
+        elif context.has_partition_key or _has_range_of_partitions(context):
+            window = context.step_context.partition_time_window
+        else:
+            return None
+    except dg.DagsterInvariantViolationError as error:
+        raise dg.Failure(
+            f"The metadata partition_expr of the input {context.name} is for partitions of time, and those of this run are others. What to do: leave "
+            "it out, or give the asset partitions of time.",
+            allow_retries=False,
+        ) from error
     return window.start, window.end
+
+
+def _has_range_of_partitions(context: dg.InputContext) -> bool:
+    """Return whether the step runs several partitions at once, as that of an asset with ``BackfillPolicy.single_run()``."""
+    try:
+        step = context.step_context
+    except dg.DagsterInvariantViolationError:  # the input is loaded outside of a run
+        return False
+    return step.has_partition_key_range and step.run_partitions_def is not None
 
 
 def _kind(context: dg.InputContext) -> str:

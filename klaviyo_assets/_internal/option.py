@@ -135,7 +135,9 @@ class Names:
         """Refuse an empty name, a name that is listed twice, and what ``checked_by`` refuses."""
         if isinstance(value, str):
             raise ValueError(f"{name} is a text: {value!r}. Give a list, such as [{value!r}].")
-        if not all(isinstance(one, str) and one.strip() for one in value):
+        if others := [one for one in value if not isinstance(one, str)]:
+            raise ValueError(f"{name} lists {others[0]!r}, which is no text. Write each name in quotes.")
+        if not all(one.strip() for one in value):
             raise ValueError(f"{name} has an empty name: {list(value)!r}. Remove it.")
         if twice := [one for one in dict.fromkeys(value) if list(value).count(one) > 1]:
             raise ValueError(f"{name} lists a name twice: {', '.join(twice)}. List each once.")

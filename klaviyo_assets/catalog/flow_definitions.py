@@ -7,7 +7,7 @@ description). Ids can be numbers; they become text.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
@@ -71,7 +71,7 @@ class _Message:
     raw: Raw
     action_type: str | None
     is_variation: bool = False
-    experiment: Mapping[str, Any] | None = None
+    experiment: Mapping[str, Raw] = field(default_factory=dict)
 
 
 def actions_of(flow: HostRecord) -> Iterator[bytes]:
@@ -84,7 +84,7 @@ def actions_of(flow: HostRecord) -> Iterator[bytes]:
 def messages_of(flow: HostRecord) -> Iterator[bytes]:
     """Yield the messages of a flow as resource objects, with their action and their position; each variation of an A/B test is one."""
     for position, action in enumerate(_in_order(_read(flow.included)), 1):
-        found = {id_: message for message in _messages(action) if (id_ := _text((_loaded(message.raw) or {}).get("id"))) is not None}
+        found = {id_: message for message in _messages(action) if (id_ := _text(_loaded(_object(message.raw).get("id")))) is not None}
         for id_, message in found.items():
             where = {"flow_id": flow.id, "flow_action_id": action.id, "position": position, "status": action.status}
             values = where | _values(message)
@@ -93,16 +93,15 @@ def messages_of(flow: HostRecord) -> Iterator[bytes]:
 
 def _values(message: _Message) -> dict[str, Any]:
     """Return the values of a message that have a column of their own; one of an unexpected type is only in the definition."""
-    content = _loaded(message.raw)
-    flags = {name: value if isinstance(value := content.get(name), bool) else None for name in _FLAGS}
-    experiment = message.experiment or {}
+    content = _object(message.raw)
+    flags = {name: value if isinstance(value := _loaded(content.get(name)), bool) else None for name in _FLAGS}
     return {
-        **{name: _text(content.get(name)) for name in _TEXTS},
+        **{name: _text(_loaded(content.get(name))) for name in _TEXTS},
         **flags,
         "channel": _CHANNELS.get(message.action_type or ""),
         "is_variation": message.is_variation,
-        "experiment_id": _text(experiment.get("id")),
-        "experiment_name": _text(experiment.get("name")),
+        "experiment_id": _text(_loaded(message.experiment.get("id"))),
+        "experiment_name": _text(_loaded(message.experiment.get("name"))),
     }
 
 
@@ -110,19 +109,18 @@ def _messages(action: FlowAction) -> Iterator[_Message]:
     """Yield the messages of an action: its own, or those of its A/B test. The last of two with the same id counts, which is the variation."""
     if "message" in action.data:
         yield _Message(action.data["message"], action.type)
-    experiment = _loaded(action.data.get("current_experiment"))
+    experiment = _object(action.data.get("current_experiment"))
     if "main_action" in action.data:
         yield from _messages_of_part(action.data["main_action"], experiment, is_variation=False)
-    for variation in _parts(_object(action.data.get("current_experiment")).get("variations")):
+    for variation in _parts(experiment.get("variations")):
         yield from _messages_of_part(variation, experiment, is_variation=True)
 
 
-def _messages_of_part(raw: Raw, experiment: Any, *, is_variation: bool) -> Iterator[_Message]:
+def _messages_of_part(raw: Raw, experiment: Mapping[str, Raw], *, is_variation: bool) -> Iterator[_Message]:
     part = _object(raw)
     data = _object(part.get("data"))
     if "message" in data:
-        about = experiment if isinstance(experiment, dict) else None
-        yield _Message(data["message"], _text(_loaded(part.get("type"))), is_variation, about)
+        yield _Message(data["message"], _text(_loaded(part.get("type"))), is_variation, experiment)
 
 
 def _read(included: Sequence[bytes]) -> list[FlowAction]:
@@ -195,7 +193,11 @@ def _object(raw: Raw | bytes | None) -> dict[str, Raw]:
 
 
 def _loaded(raw: Raw | None) -> Any:
-    return msgspec.json.decode(raw) if raw is not None else None
+    """Return a value; None if it has a number that Python's floats cannot hold."""
+    try:
+        return msgspec.json.decode(raw) if raw is not None else None
+    except msgspec.ValidationError:
+        return None
 
 
 def _text(value: Any) -> str | None:

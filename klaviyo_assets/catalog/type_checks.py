@@ -5,7 +5,7 @@ Each check yields what is wrong and what to do, beginning with the field. Strate
 
 import re
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from klaviyo_assets.catalog.catalog_errors import CatalogError
 from klaviyo_assets.catalog.column_checks import COLUMN_CHECKS, Problems, missing
@@ -160,7 +160,7 @@ def _windows(entry: ResourceType) -> Problems:
     kind = type(replication).__name__
     for field in replication.sorted_by:
         if field not in endpoint.sorts:
-            yield f"{kind} reads by {field}, but the endpoint's sorts ({', '.join(endpoint.sorts)}) do not include it. Add it, or use FullTable()."
+            yield f"{kind} reads by {field}, but the endpoint's sorts {_listed(endpoint.sorts)} do not include it. Add it, or use FullTable()."
     if (groups := replication.groups) is not None:
         yield from missing(entry, "ParentGroups", groups.state, ColumnType.STRING)
         yield from missing(entry, "ParentGroups", groups.cut_by, ColumnType.TIMESTAMP)
@@ -240,8 +240,8 @@ def _includes(entry: ResourceType) -> Problems:
     for include in entry.requested_includes:
         if include.relationship not in entry.endpoint.includes:
             yield (
-                f"requested_includes names {include.relationship!r}, but the endpoint's includes ({', '.join(entry.endpoint.includes)}) lack it. "
-                "Name one of them."
+                f"requested_includes names {include.relationship!r}, but the endpoint's includes {_listed(entry.endpoint.includes)} lack it. "
+                "Correct the name, or add it there."
             )
     for name, times in Counter(include.relationship for include in entry.requested_includes).items():
         if times > 1:
@@ -265,7 +265,7 @@ def _fields(entry: ResourceType) -> Problems:
     endpoint, attributes = entry.endpoint, {column.path[1] for column in entry.columns if column.path[0] == "attributes"}
     for name in entry.requested_fields:
         if name not in endpoint.additional_fields:
-            known = f"({', '.join(endpoint.additional_fields)})" if endpoint.additional_fields else "(none)"
+            known = _listed(endpoint.additional_fields)
             yield f"requested_fields names {name!r}, but the endpoint's additional_fields {known} lack it. Correct the name, or add it there."
     if not entry.only_fields or any(column.path[0] == "derived" for column in entry.columns):
         return  # derived columns come from attributes that no column reads
@@ -296,11 +296,15 @@ def _host(entry: ResourceType) -> Problems:
 def _host_facts(entry: ResourceType, host: Host) -> Problems:
     named = [column for column in host.entry.columns if column.path == ("relationships", host.relationship)]
     if host.relationship not in host.entry.endpoint.includes:
-        yield f"the includes of its host {host.entry.name} lack {host.relationship!r}. Name one of {', '.join(host.entry.endpoint.includes)}."
+        includes = _listed(host.entry.endpoint.includes)
+        yield f"the includes of its host {host.entry.name} {includes} lack {host.relationship!r}. Correct the name, or add it there."
     if not named or named[0].type is not ColumnType.STRINGS:
         yield f"its host {host.entry.name} has no column with the ids of {host.relationship}. Add to_many({host.relationship!r}, …) there."
     if not host.entry.endpoint.allows("id", "any"):
-        yield f"its host {host.entry.name} cannot be filtered by id, so missing records could not be looked up. Use FullTable()."
+        yield (
+            f"its host {host.entry.name} cannot be filtered by id, so missing records could not be looked up. Add the filter there, or use "
+            "FullTable() without a host."
+        )
     yield from missing(entry, "host.column", host.column, ColumnType.STRING)
 
 
@@ -317,6 +321,10 @@ def _requests(entry: ResourceType) -> Problems:
     for name, times in Counter(subset.name for subset in entry.subsets).items():
         if times > 1:
             yield f"subsets has the name {name!r} more than once. Give each its own name."
+
+
+def _listed(names: Sequence[str]) -> str:
+    return f"({', '.join(names)})" if names else "(none)"
 
 
 _CHECKS: tuple[Callable[[ResourceType], Problems], ...] = (

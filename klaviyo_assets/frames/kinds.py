@@ -1,7 +1,8 @@
 """The kinds of frames that an input can have: Polars, pandas and Arrow."""
 
 from collections.abc import Callable
-from typing import Any
+from types import NoneType, UnionType
+from typing import Any, Union, get_args, get_origin
 
 from duckdb import DuckDBPyConnection, DuckDBPyRelation
 
@@ -28,7 +29,9 @@ def frame_kind_of(annotation: object) -> str:
         >>> frame_kind_of(polars.LazyFrame)
         'polars.LazyFrame'
     """
-    if not isinstance(annotation, type) or annotation is type(None):
+    if get_origin(annotation) in (Union, UnionType):  # an optional input
+        annotation = next((one for one in get_args(annotation) if one is not NoneType), None)
+    if not isinstance(annotation, type):
         return DEFAULT_FRAME
     package, name = annotation.__module__.partition(".")[0], annotation.__name__
     kind = f"{package}.{name}"

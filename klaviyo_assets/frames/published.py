@@ -7,8 +7,9 @@ from pathlib import Path
 import duckdb
 from duckdb import DuckDBPyConnection
 
+from klaviyo_assets._internal import os_errors
 from klaviyo_assets.warehouse import diagnosis
-from klaviyo_assets.warehouse.interface import WarehouseError
+from klaviyo_assets.warehouse.interface import WarehouseBusy, WarehouseError
 
 
 @contextmanager
@@ -26,9 +27,20 @@ def published_copy(path: Path) -> Iterator[DuckDBPyConnection]:
     try:
         connection = duckdb.connect(str(path), read_only=True)
     except duckdb.Error as error:
-        raise diagnosis.diagnosed(path, error) from error
+        raise _diagnosed(path, error) from error
     try:
         connection.execute("SET TimeZone = 'UTC'")
         yield connection
     finally:
         connection.close()
+
+
+def _diagnosed(path: Path, error: duckdb.Error) -> WarehouseError:
+    """Return what is wrong with a copy; unlike the database, it can be written again from what is stored."""
+    found = diagnosis.diagnosed(path, error)
+    if isinstance(found, WarehouseBusy) or diagnosis.is_open_in_this_process(error) or os_errors.named_in(str(error)) is not None:
+        return found
+    return WarehouseError(
+        found.summary,
+        "If it is the published copy, delete it and materialize the asset published, which writes a new one; otherwise correct the path.",
+    )

@@ -120,6 +120,11 @@ def elsewhere(error: duckdb.Error) -> str | None:
     return holder[1].strip() if holder else "DuckDB does not say which"
 
 
+def is_open_in_this_process(error: duckdb.Error) -> bool:
+    """Return whether another connection of this process has the file open."""
+    return _CASES[0].pattern.search(str(error)) is not None
+
+
 def open_in_this_process(path: Path) -> WarehouseError:
     """Return the error for a file that another connection of this process has open."""
     return WarehouseError(_CASES[0].summary.format(path=path), _CASES[0].advice)

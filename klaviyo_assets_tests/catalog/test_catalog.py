@@ -98,6 +98,12 @@ def test_missing_parent_is_an_error_that_names_it() -> None:
         Catalog([child("aa", CATALOG["metrics"]), BRANDS])
 
 
+@pytest.mark.parametrize(("name", "host"), [("campaign_messages", "campaigns"), ("flow_actions", "flows")])
+def test_missing_host_is_an_error_that_names_it(name: str, host: str) -> None:
+    with pytest.raises(CatalogError, match=rf"^{name} needs its host {host}, which is missing\. Add {host} to the resource types\.$"):
+        Catalog([CATALOG[name], BRANDS])
+
+
 def test_path_of_children_contains_the_parent_id() -> None:
     members = child("members", CATALOG["lists"])
 

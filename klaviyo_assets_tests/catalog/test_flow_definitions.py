@@ -3,6 +3,8 @@
 import json
 from typing import Any
 
+import pytest
+
 from klaviyo_assets.catalog.flow_definitions import actions_of, messages_of
 from klaviyo_assets.catalog.resource_type import HostRecord
 
@@ -75,6 +77,38 @@ def test_definitions_of_an_unexpected_form_have_no_type_and_no_messages() -> Non
     for number, one in enumerate(odd):
         assert positions(one | {"id": str(number)}) == {str(number): 1}
         assert messages(one) == {}
+
+
+@pytest.mark.parametrize("message", ["text", ["text"], 7, True, None, {}, {"id": None}, {"id": True}], ids=str)
+def test_a_message_of_an_unexpected_form_is_left_out_and_the_others_are_found(message: Any) -> None:
+    part = {"type": "send-sms", "data": {"message": message}}
+    sound = {"type": "send-sms", "data": {"message": {"id": "b"}}}
+    test = {"main_action": part, "current_experiment": {"id": 77, "variations": [part, 7, sound]}}
+    odd, after = action("1", "send-email", {"message": message}, {"next": "2"}), action("2", "ab-test", test)
+
+    assert positions(odd, after) == {"1": 1, "2": 2}
+    found = messages(odd, after)
+    assert {id_: (one["position"], one["experiment_id"]) for id_, one in found.items()} == {"b": (2, "77")}
+
+
+@pytest.mark.parametrize("experiment", [None, "text", [], {"variations": None}, {"variations": "text"}, {"variations": {"1": "text"}}], ids=str)
+def test_an_experiment_of_an_unexpected_form_leaves_the_message_of_the_action(experiment: Any) -> None:
+    part = {"type": "send-email", "data": {"message": {"id": "m"}}}
+
+    found = messages(action("1", "ab-test", {"main_action": part, "current_experiment": experiment}))
+
+    assert {id_: (one["is_variation"], one["experiment_id"]) for id_, one in found.items()} == {"m": (False, None)}
+
+
+def test_a_number_that_is_too_large_for_python_leaves_the_rest() -> None:
+    """JSON has no largest number."""
+    definition = b'{"id":"1","type":"send-sms","data":{"status":1e999,"message":{"id":"m","name":"Hi","template_id":1e999}},"links":{"next":1e999}}'
+    of_flow = HostRecord("f", [b'{"type":"flow-action","id":"1","attributes":{"definition":' + definition + b"}}"])
+
+    (found,) = (json.loads(one)["derived"] for one in actions_of(of_flow))
+    assert found == {"position": 1, "action_type": "send-sms", "status": None, "next_action_ids": []}
+    (message,) = (json.loads(one)["derived"] for one in messages_of(of_flow))
+    assert (message["name"], message["template_id"], message["channel"]) == ("Hi", None, "sms")
 
 
 def test_each_arm_of_a_test_is_a_message() -> None:

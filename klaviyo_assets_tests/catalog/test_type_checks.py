@@ -13,6 +13,7 @@ from klaviyo_assets.catalog.columns import (
     all_included,
     attribute,
     computed,
+    derived,
     from_first_included,
     parent_id,
     record_id,
@@ -20,9 +21,9 @@ from klaviyo_assets.catalog.columns import (
     to_one,
     within,
 )
-from klaviyo_assets.catalog.endpoint import RANGE, Include
-from klaviyo_assets.catalog.replication import FullTable, Incremental, NewestFirst, PerParent, Replication
-from klaviyo_assets.catalog.resource_type import Parent, Subset
+from klaviyo_assets.catalog.endpoint import EQUALS, RANGE, Include
+from klaviyo_assets.catalog.replication import FullTable, Included, Incremental, NewestFirst, PerParent, Replication
+from klaviyo_assets.catalog.resource_type import Host, Parent, Subset
 from klaviyo_assets_tests.outside_types import VOUCHER_CODES, VOUCHERS
 
 HOUR = timedelta(hours=1)
@@ -102,15 +103,18 @@ def test_two_types_cannot_share_a_table() -> None:
         ({"replication": Incremental("created", (), backfill_field="created")}, "lookback_ages of Incremental are empty"),
         (
             {"replication": Incremental("created", (HOUR,)), "endpoint": replace(ENDPOINT, sorts=())},
-            "Incremental reads by created, but the endpoint's sorts",
+            r"Incremental reads by created, but the endpoint's sorts \(none\) do not include it",
         ),
         ({"replication": Incremental("created", (HOUR,)), "endpoint": replace(ENDPOINT, filters={})}, "filters allow no lower bound of it"),
         ({"replication": PerParent()}, "replication is PerParent, but it has no parent"),
+        ({"replication": Included()}, r"replication is Included, but it has no host\. Set host=Host\(…\), or use FullTable\(\)\."),
+        (more(derived("a", ColumnType.STRING, "x")), "column a holds a derived value, but it has no host that derives it"),
         ({"group": None}, "group is None. Give an instance of str"),
         ({"group": ""}, "group is ''. Write it with letters"),
         ({"group": "my group"}, "group is 'my group'. Write it with letters"),
         ({"group": "All"}, "group is 'All', which selects other resource types as well"),
         (including("tags"), r"requested_includes names 'tags', but the endpoint's includes \(coupon-codes\) lack it"),
+        ({"requested_includes": (Include("tags"),)}, r"the endpoint's includes \(none\) lack it\. Correct the name, or add it there"),
         (including("coupon-codes", "coupon-codes"), "requested_includes names 'coupon-codes' more than once"),
         (more(within("nope.a", "a", ColumnType.STRING, "x")), "column a is inside 'nope', which is not a JSON column"),
         (more(within("external_id.a", "a", ColumnType.STRING, "x")), "column a is inside 'external_id', which is not a JSON column"),
@@ -200,6 +204,97 @@ def test_a_count_that_cannot_be_checked_is_refused(name: str, changes: dict[str,
 
     with pytest.raises(CatalogError, match=f"^The resource type '{name}' cannot be used: .*{problem}"):
         CATALOG.updated({name: replace(entry, replication=replace(entry.replication, count_check=check))})
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "problem"),
+    [
+        ("list_members", {"count_check": None}, r"PerParent has a field without a count_check, or the other way round\. Give both"),
+        ("list_members", {"field": None}, r"PerParent has a field without a count_check, or the other way round\. Give both"),
+        ("list_members", {"max_age": HOUR}, "max_age of PerParent is for complete reads, not for those with a field"),
+        ("form_versions", {"max_age": None}, "changed_with of PerParent needs max_age, since a child may change without its parent"),
+        ("coupon_codes", {"max_age": HOUR}, "grouped of PerParent takes neither a field, nor changed_with, nor max_age"),
+        ("coupon_codes", {"grouped": None}, r"parent\.filter needs a replication that reads groups of parents\. Use PerParent\(grouped="),
+    ],
+)
+def test_options_of_per_parent_that_exclude_or_need_each_other_are_named(name: str, changes: dict[str, Any], problem: str) -> None:
+    entry = CATALOG[name]
+    assert isinstance(entry.replication, PerParent)
+
+    with pytest.raises(CatalogError, match=f"^The resource type '{name}' cannot be used: {problem}"):
+        CATALOG.updated({name: replace(entry, replication=replace(entry.replication, **changes))})
+
+
+CODES = CATALOG["coupon_codes"]
+PATH_OF_EACH = "/api/coupons/{id}/coupon-codes"
+
+
+def codes_from(**parent: Any) -> ResourceType:
+    return replace(CODES, parent=replace(CODES.required_parent, **parent))
+
+
+def codes_filtered_by(**filters: frozenset[str]) -> ResourceType:
+    return replace(CODES, endpoint=replace(CODES.endpoint, filters={**CODES.endpoint.filters, **filters}))
+
+
+@pytest.mark.parametrize(
+    ("codes", "problem"),
+    [
+        (codes_from(path=PATH_OF_EACH), r"parent\.path is '/api/coupons/\{id\}/coupon-codes', but parent\.filter needs one path for all parents"),
+        (codes_from(relationship=None), r"parent\.filter needs parent\.relationship, which says which parent a child has"),
+        (codes_from(filter=None), r"parent\.path is '/api/coupon-codes'\. Write \{id\} in the place of the parent's id"),
+        (
+            replace(codes_from(filter=None, path=PATH_OF_EACH), endpoint=replace(CODES.endpoint, path=PATH_OF_EACH)),
+            r"ParentGroups needs a parent with a filter, such as Parent\(…, filter='coupon\.id'\)",
+        ),
+        (
+            codes_filtered_by(**{"coupon.id": EQUALS}),
+            r"parent\.filter is 'coupon\.id', but the endpoint's filters do not allow any\(coupon\.id,\[…\]\)",
+        ),
+        (codes_filtered_by(status=frozenset()), r"ParentGroups filters by status \(equals\) and expires_at \(greater-or-equal, less-than\)"),
+        (codes_filtered_by(expires_at=EQUALS), r"ParentGroups filters by status \(equals\) and expires_at \(greater-or-equal, less-than\)"),
+    ],
+)
+def test_groups_of_parents_that_cannot_be_requested_are_refused(codes: ResourceType, problem: str) -> None:
+    with pytest.raises(CatalogError, match=f"^The resource type 'coupon_codes' cannot be used: {problem}"):
+        CATALOG.updated({"coupon_codes": codes})
+
+
+CAMPAIGNS, MESSAGES = CATALOG["campaigns"], CATALOG["campaign_messages"]
+
+
+def hosted(entry: ResourceType, relationship: str = "campaign-messages", column: str = "campaign_id") -> dict[str, Any]:
+    return {"host": Host(entry, relationship, column)}
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"host": CAMPAIGNS}, r"host is of the type ResourceType\. Give an instance of Host"),
+        (hosted("campaigns"), r"the host's entry is 'campaigns'\. Give an instance of ResourceType"),  # type: ignore[arg-type]
+        ({"replication": FullTable()}, r"replication is FullTable, but records with a host come from the host's responses\. Use Included\(\)"),
+        (hosted(CATALOG["list_members"]), "neither it nor its host can have a parent, and its host can have no host"),
+        (hosted(CATALOG["flow_actions"]), "neither it nor its host can have a parent, and its host can have no host"),
+        (hosted(CATALOG["events"]), "its host events is not read completely at each sync, so missing records would be unknown"),
+        (
+            hosted(CAMPAIGNS, "campaign-message"),
+            r"the includes of its host campaigns \(campaign-messages, tags\) lack 'campaign-message'\. Correct the name, or add it there",
+        ),
+        (hosted(VOUCHERS, "voucher-codes"), r"the includes of its host vouchers \(none\) lack 'voucher-codes'"),
+        (
+            hosted(replace(CAMPAIGNS, columns=tuple(one for one in CAMPAIGNS.columns if one.path != ("relationships", "campaign-messages")))),
+            r"its host campaigns has no column with the ids of campaign-messages\. Add to_many\('campaign-messages', …\) there",
+        ),
+        (
+            hosted(replace(CAMPAIGNS, endpoint=replace(CAMPAIGNS.endpoint, filters={}))),
+            r"its host campaigns cannot be filtered by id, .* Add the filter there, or use FullTable\(\) without a host\.$",
+        ),
+        (hosted(CAMPAIGNS, column="campaign"), r"host\.column names 'campaign', which is not one of its columns"),
+    ],
+)
+def test_a_host_that_cannot_have_the_records_is_refused(changes: dict[str, Any], problem: str) -> None:
+    with pytest.raises(CatalogError, match=f"^The resource type 'campaign_messages' cannot be used: {problem}"):
+        CATALOG.with_(VOUCHERS).updated({"campaign_messages": replace(MESSAGES, **changes)})
 
 
 @pytest.mark.parametrize(("column", "problem"), [("changed", "names 'changed', which is not one of"), ("status", "names the column status of type")])

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import dagster as dg
 import duckdb
@@ -16,10 +17,12 @@ from pydantic import ValidationError
 
 from klaviyo_assets import (
     CATALOG,
+    EventPartitions,
     KlaviyoFrameIOManager,
     KlaviyoResource,
     KlaviyoTranslator,
     build_klaviyo_assets,
+    build_klaviyo_checks,
     build_klaviyo_definitions,
     definitions,
 )
@@ -60,6 +63,12 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
         r"Unknown resource types: profile\. Did you mean profiles\? Known are the types accounts, .*; the groups core, .*",
     ),
     "one type as a string": ({"resource_types": "events"}, r"Give a list, such as \['events'\]"),
+    "partitions of weeks": ({"partitions": "weekly"}, "partitions='weekly' is not a length of partitions. Use 'daily' or 'monthly'"),
+    "a number of partitions": ({"partitions": 7}, r"partitions= takes 'daily', 'monthly' or EventPartitions\(…\), not int"),
+    "partitions without events": (
+        {"resource_types": ["lists"], "partitions": "daily"},
+        "partitions= applies to events, which is not among the resource_types. Add it, or leave partitions out",
+    ),
     "no types": ({"resource_types": []}, "resource_types is empty"),
     "a type twice": ({"resource_types": ["events", "lists", "events"]}, "named twice: events"),
     "a name with a space": ({"name": "my shop"}, "name='my shop' cannot be a prefix"),
@@ -92,6 +101,40 @@ def test_invalid_option_is_refused_at_load(options: dict[str, Any], words: str) 
     assert "KLAVIYO_" not in str(caught.value), "the message names no variables that have no effect here"
     assert KEY not in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"grain": ["daily"]}, r"^partitions=\['daily'\] is not a length of partitions\. Use 'daily' or 'monthly'\.$"),
+        ({"timezone": "Berlin"}, r"^timezone='Berlin' is not a time zone\. Write its IANA name, such as Europe/Berlin\.$"),
+        ({"timezone": None}, r"^timezone=None is not a time zone\. "),
+        ({"timezone": ZoneInfo("Europe/Berlin")}, r"^timezone=zoneinfo.* is not a time zone\. Write its IANA name, such as Europe/Berlin\.$"),
+    ],
+)
+def test_partitions_that_cannot_be_are_refused_when_they_are_created(fields: dict[str, Any], words: str) -> None:
+    with pytest.raises(InvalidDefinition, match=words):
+        EventPartitions(**fields)
+
+
+def test_a_text_in_place_of_a_list_of_metrics_is_refused_at_load() -> None:
+    """A copy with other fields is not checked by Pydantic."""
+    klaviyo = KlaviyoResource(api_key=dg.EnvVar("KLAVIYO_EU")).model_copy(update={"event_metrics": "Placed Order"})
+
+    with pytest.raises(
+        InvalidDefinition, match=r"event_metrics of KlaviyoResource is a text: 'Placed Order'\. Give a list, such as \['Placed Order'\]"
+    ):
+        build_klaviyo_definitions(klaviyo, duckdb="shop.duckdb")
+
+
+def test_code_for_earlier_versions_that_adds_the_checks_loads() -> None:
+    assets = build_klaviyo_assets(resource_types=["lists"])
+    resources = {"klaviyo": KlaviyoResource(api_key=dg.EnvVar("KLAVIYO_EU")), "duckdb": DuckDBResource(database="a.db")}
+    io_manager = {"klaviyo_frames": KlaviyoFrameIOManager(duckdb=resources["duckdb"])}
+    checks = build_klaviyo_checks(resource_types=["lists"])
+
+    dg.Definitions.validate_loadable(dg.Definitions(assets=assets, asset_checks=checks, resources=resources | io_manager))
+    assert checks == []
 
 
 @pytest.mark.parametrize(

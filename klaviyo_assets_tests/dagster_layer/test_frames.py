@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import duckdb
 import polars as pl
 import pyarrow
 import pytest
@@ -41,7 +42,7 @@ def warehouse(tmp_path: Path) -> LocalFile:
 
 
 def read(
-    warehouse: LocalFile, instance: dg.DagsterInstance, annotation: type, partition: str | None = None, published: str | None = None, **metadata: Any
+    warehouse: LocalFile, instance: dg.DagsterInstance, annotation: Any, partition: str | None = None, published: str | None = None, **metadata: Any
 ) -> Any:
     """Return what an asset gets that reads the events."""
     seen: list[Any] = []
@@ -89,15 +90,30 @@ def test_the_io_manager_of_an_account_opens_the_database_with_the_options_of_its
     assert opened == [{"patience": 7.5, "memory_limit": "300MB", "threads": 1}]
 
 
-@pytest.mark.parametrize("annotation", [pl.DataFrame, pl.LazyFrame, pyarrow.Table, Any])
-def test_the_annotation_decides_the_kind(annotation: type, warehouse: LocalFile, instance: dg.DagsterInstance) -> None:
+@pytest.mark.parametrize("annotation", [pl.DataFrame, pl.LazyFrame, pyarrow.Table, Any, pl.DataFrame | None, pyarrow.Table | None])
+def test_the_annotation_decides_the_kind(annotation: Any, warehouse: LocalFile, instance: dg.DagsterInstance) -> None:
     found = read(warehouse, instance, annotation)
 
-    assert isinstance(found, pyarrow.Table if annotation is pyarrow.Table else pl.DataFrame)
-    frame = pl.DataFrame(pl.from_arrow(found)) if annotation is pyarrow.Table else found
+    of_arrow = annotation in (pyarrow.Table, pyarrow.Table | None)
+    assert isinstance(found, pyarrow.Table if of_arrow else pl.DataFrame)
+    frame = pl.DataFrame(pl.from_arrow(found)) if of_arrow else found
     assert frame.shape == (100, 4)
     assert frame["event_properties"].unique().to_list() == ['{"a": 1.0}']
     assert frame["datetime"].dt.convert_time_zone("UTC")[1] == datetime(2026, 1, 1, 1, tzinfo=UTC)
+
+
+def test_an_optional_lazy_frame_is_lazy(warehouse: LocalFile, instance: dg.DagsterInstance) -> None:
+    seen: list[pl.LazyFrame | None] = []
+
+    @dg.asset(ins={"events": dg.AssetIn(EVENTS.key)})
+    def downstream(events: pl.LazyFrame | None) -> None:
+        seen.append(events)
+
+    _materialize(downstream, EVENTS, warehouse, instance, None)
+
+    (frame,) = seen
+    assert isinstance(frame, pl.LazyFrame)
+    assert frame.select(pl.len()).collect().item() == 100
 
 
 def test_pandas(warehouse: LocalFile, instance: dg.DagsterInstance) -> None:
@@ -120,6 +136,77 @@ def test_a_run_of_a_partition_reads_its_time_window(warehouse: LocalFile, instan
     assert day["id"].to_list() == [f"e{i}" for i in range(24, 48)]
     assert read(warehouse, instance, pl.DataFrame, partition="2026-01-02").height == 100, "without partition_expr, everything"
     assert read(warehouse, instance, pl.DataFrame, partition_expr="datetime").height == 100, "no partitions"
+
+
+DAY = {"partition_key": "2026-01-02"}
+TWO_DAYS = {"tags": {"dagster/asset_partition_range_start": "2026-01-02", "dagster/asset_partition_range_end": "2026-01-03"}}
+STATES = dg.StaticPartitionsDefinition(["2026-01-02", "2026-01-03"])
+
+
+def rows_of_a_run(
+    warehouse: LocalFile,
+    instance: dg.DagsterInstance,
+    upstream: dg.PartitionsDefinition | None,
+    own: dg.PartitionsDefinition | None,
+    run: dict[str, Any],
+) -> list[str]:
+    """Return the ids that an asset with partitions of its own reads in a run."""
+    events = EVENTS.replace_attributes(partitions_def=upstream)
+    seen: list[str] = []
+
+    @dg.asset(
+        ins={"events": dg.AssetIn(EVENTS.key, metadata={"partition_expr": "datetime"})},
+        partitions_def=own,
+        backfill_policy=dg.BackfillPolicy.single_run() if own else None,
+    )
+    def downstream(events: pl.DataFrame) -> None:
+        seen.extend(events["id"])
+
+    manager = KlaviyoFrameIOManager(duckdb=DuckDBResource(database=str(warehouse.path)))
+    dg.materialize([events, downstream], selection=[downstream], resources={"klaviyo_frames": manager}, instance=instance, **run)
+    return seen
+
+
+@pytest.mark.filterwarnings("ignore:Parameter `backfill_policy`:dagster.BetaWarning")
+@pytest.mark.parametrize("upstream", [None, DAYS], ids=["events", "events_by_day"])
+@pytest.mark.parametrize(("run", "end"), [(DAY, 48), (TWO_DAYS, 72)], ids=["a day", "a backfill in one run"])
+def test_a_run_reads_the_rows_of_all_its_partitions_and_no_others(
+    upstream: dg.PartitionsDefinition | None, run: dict[str, Any], end: int, warehouse: LocalFile, instance: dg.DagsterInstance
+) -> None:
+    assert rows_of_a_run(warehouse, instance, upstream, DAYS, run) == [f"e{i}" for i in range(24, end)]
+
+
+@pytest.mark.parametrize(("upstream", "day", "rows"), [(None, None, 100), (DAYS, "2026-01-02", 24)], ids=["events", "events_by_day"])
+def test_a_time_column_may_be_named_outside_of_a_run(
+    upstream: dg.PartitionsDefinition | None, day: str | None, rows: int, warehouse: LocalFile, instance: dg.DagsterInstance
+) -> None:
+    """As in a notebook."""
+    manager = KlaviyoFrameIOManager(duckdb=DuckDBResource(database=str(warehouse.path)))
+    defs = dg.Definitions(assets=[EVENTS.replace_attributes(partitions_def=upstream)], resources={"klaviyo_frames": manager})
+
+    with defs.get_asset_value_loader(instance) as loader:
+        frame = loader.load_asset_value(
+            EVENTS.key, python_type=pl.DataFrame, partition_key=day, input_definition_metadata={"partition_expr": "datetime"}
+        )
+    assert frame.height == rows
+
+
+@pytest.mark.filterwarnings("ignore:Parameter `backfill_policy`:dagster.BetaWarning")
+def test_an_asset_without_partitions_reads_all_rows_in_the_run_of_a_backfill(warehouse: LocalFile, instance: dg.DagsterInstance) -> None:
+    assert len(rows_of_a_run(warehouse, instance, None, None, TWO_DAYS)) == 100
+
+
+@pytest.mark.filterwarnings("ignore:Parameter `backfill_policy`:dagster.BetaWarning")
+@pytest.mark.parametrize("upstream", [None, STATES], ids=["none upstream", "the same upstream"])
+@pytest.mark.parametrize("run", [DAY, TWO_DAYS], ids=["one", "several"])
+def test_a_time_column_for_partitions_that_have_no_time_is_refused(
+    upstream: dg.PartitionsDefinition | None, run: dict[str, Any], warehouse: LocalFile, instance: dg.DagsterInstance
+) -> None:
+    with pytest.raises(
+        dg.Failure, match=r"^The metadata partition_expr of the input events is for partitions of time, .* What to do: leave it out"
+    ) as caught:
+        rows_of_a_run(warehouse, instance, upstream, STATES, run)
+    assert not caught.value.allow_retries
 
 
 @pytest.mark.parametrize(
@@ -147,6 +234,33 @@ def test_an_input_may_come_from_the_published_copy(warehouse: LocalFile, instanc
         connection.execute("DELETE FROM klaviyo.events")
         # Open elsewhere: an input that needed the database would wait.
         assert read(warehouse, instance, pl.LazyFrame, published=str(copy)).height == 100
+
+
+@pytest.mark.parametrize("annotation", [pl.DataFrame, pl.LazyFrame])
+def test_a_file_in_the_place_of_the_copy_is_named_with_what_writes_a_copy(
+    annotation: type, warehouse: LocalFile, instance: dg.DagsterInstance, tmp_path: Path
+) -> None:
+    copy = tmp_path / "published.duckdb"
+    copy.write_text("not a database, but long enough to look like one\n" * 400)
+
+    with pytest.raises(dg.Failure) as caught:
+        read(warehouse, instance, annotation, published=str(copy))
+    assert caught.value.description == (
+        f"{copy} is not a DuckDB database. What to do: If it is the published copy, delete it and materialize the asset published, which writes a "
+        "new one; otherwise correct the path."
+    )
+
+
+def test_a_copy_that_a_connection_has_open_for_writing_is_not_to_be_deleted(
+    warehouse: LocalFile, instance: dg.DagsterInstance, tmp_path: Path
+) -> None:
+    copy = tmp_path / "published.duckdb"
+    Publisher(warehouse, PublishTarget.at(copy)).publish()
+
+    with duckdb.connect(str(copy)), pytest.raises(dg.Failure, match=r"published\.duckdb is already open in this process") as caught:
+        read(warehouse, instance, pl.DataFrame, published=str(copy))
+    assert "delete it" not in (caught.value.description or "")
+    assert read(warehouse, instance, pl.DataFrame, published=str(copy)).height == 100
 
 
 def test_an_asset_downstream_of_published_reads_its_tables(warehouse: LocalFile, instance: dg.DagsterInstance, tmp_path: Path) -> None:
@@ -192,6 +306,27 @@ def test_an_account_with_a_copy_gives_its_types_inputs_the_database_and_the_copy
 def test_a_window_is_read_in_utc(warehouse: LocalFile, instance: dg.DagsterInstance) -> None:
     frame = read(warehouse, instance, pl.DataFrame, partition="2026-01-01", partition_expr="datetime")
     assert frame["datetime"].max() - frame["datetime"].min() == timedelta(hours=23)
+
+
+def test_an_asset_whose_translator_removed_the_name_of_its_table_is_named(warehouse: LocalFile, instance: dg.DagsterInstance) -> None:
+    @dg.asset(ins={"events": dg.AssetIn(EVENTS.key)})
+    def downstream(events: pl.DataFrame) -> None:
+        raise AssertionError
+
+    with pytest.raises(dg.Failure, match=r"^The asset klaviyo/events has no dagster/table_name in its metadata, .* What to do: keep the metadata of"):
+        _materialize(downstream, dg.AssetSpec(EVENTS.key).with_io_manager_key("klaviyo_frames"), warehouse, instance, None)
+
+
+def test_an_asset_that_returns_a_value_is_told_that_this_io_manager_only_reads(warehouse: LocalFile, instance: dg.DagsterInstance) -> None:
+    @dg.asset(io_manager_key="klaviyo_frames")
+    def totals() -> pl.DataFrame:
+        return pl.DataFrame({"orders": [1]})
+
+    manager = KlaviyoFrameIOManager(duckdb=DuckDBResource(database=str(warehouse.path)))
+    with pytest.raises(dg.Failure, match=r"only reads, so it cannot store the output totals\. What to do: give it an IO manager of its own"):
+        dg.materialize([totals], resources={"klaviyo_frames": manager}, instance=instance)
+    with warehouse.connection() as connection:
+        assert connection.execute("SELECT count(*) FROM klaviyo.events").fetchall() == [(100,)]
 
 
 def test_an_input_that_comes_from_no_asset_is_refused(warehouse: LocalFile) -> None:

@@ -8,7 +8,14 @@ import dagster as dg
 import polars as pl
 import pytest
 
-from klaviyo_assets import InvalidDefinition, KlaviyoResource, KlaviyoTranslator, build_klaviyo_definitions
+from klaviyo_assets import (
+    InvalidDefinition,
+    KlaviyoResource,
+    KlaviyoTranslator,
+    build_klaviyo_assets,
+    build_klaviyo_definitions,
+    build_klaviyo_marts,
+)
 from klaviyo_assets.marts.library import read_models
 from klaviyo_assets.marts.mart_runner import MartRunner
 from klaviyo_assets_tests.accounts import local_file
@@ -110,6 +117,26 @@ def test_a_folder_must_exist(tmp_path: Path) -> None:
         definitions(Path("a.duckdb"), tmp_path / "missing")
     with pytest.raises(InvalidDefinition, match=r"marts=3 names no folders"):
         definitions(Path("a.duckdb"), 3)
+
+
+def test_the_assets_must_say_which_resource_types_they_are() -> None:
+    other = dg.AssetsDefinition(specs=[dg.AssetSpec(["shop", "orders"])])
+
+    with pytest.raises(
+        InvalidDefinition, match=r"^The asset shop/orders does not say which resource type it is\. Pass the assets that build_klaviyo_assets"
+    ):
+        build_klaviyo_marts([*build_klaviyo_assets(resource_types=["lists"]), other], True)
+
+
+def test_a_model_whose_header_cannot_be_read_says_so_in_its_description(tmp_path: Path) -> None:
+    write_model(tmp_path / "m", "mine", "FROM live_events").write_text("SELECT 1 AS id")
+
+    found = specs(definitions(Path("a.duckdb"), tmp_path / "m"))
+
+    description = found["klaviyo/mine"].description or ""
+    assert description.startswith("This model cannot be built. ")
+    assert "mine.sql, line 1: The header has no field description. What to do: Begin the file with a line: -- description: …" in description
+    assert "cannot be built" not in (found["klaviyo/dim_metric"].description or "")
 
 
 @pytest.mark.long

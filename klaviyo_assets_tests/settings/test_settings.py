@@ -128,6 +128,43 @@ DATE = "Write it as 2026-01-31 or 2026-01-31T12:00:00Z."
         ),
         ("KLAVIYO_RESOURCE_TYPES", "core,,lists", "KLAVIYO_RESOURCE_TYPES has an empty name: ['core', '', 'lists']. Remove it."),
         ("KLAVIYO_RESOURCE_TYPES", "lists,core,lists", "KLAVIYO_RESOURCE_TYPES lists a name twice: lists. List each once."),
+        (
+            "KLAVIYO_EVENT_METRICS",
+            '["Placed Order", 7]',
+            "KLAVIYO_EVENT_METRICS lists 7, which is no text. Write each name in quotes.",
+        ),
+        *(
+            (
+                "KLAVIYO_EVENT_METRICS",
+                text,
+                f'KLAVIYO_EVENT_METRICS is not a JSON list ({reason}). Write it as ["one name", "another"].',
+            )
+            for text, reason in (
+                ('["Placed Order"', "Expecting ',' delimiter: line 1 column 16 (char 15)"),
+                ("[Placed Order]", "Expecting value: line 1 column 2 (char 1)"),
+                ('["Placed Order"] # ours', "Extra data: line 1 column 18 (char 17)"),
+            )
+        ),
+        *(("KLAVIYO_PARTITIONS", text, f"KLAVIYO_PARTITIONS must be daily or monthly; it is '{text}'.") for text in ("weekly", "Daily")),
+        *(
+            (
+                "KLAVIYO_PARTITIONS_TIMEZONE",
+                text,
+                f"KLAVIYO_PARTITIONS_TIMEZONE is not a time zone: '{text}'. Write its IANA name, such as Europe/Berlin.",
+            )
+            for text in ("Berlin", "Europe", "../../etc/passwd", "x" * 300)
+        ),
+        (
+            "KLAVIYO_CONVERSION_METRIC_IDS",
+            "RESQ6t, Placed Order",
+            "KLAVIYO_CONVERSION_METRIC_IDS: 'Placed Order' is not the id of a metric. "
+            "Write the ids alone, separated by commas, such as RESQ6t, Xy12Ab.",
+        ),
+        (
+            "KLAVIYO_PUBLISH_PARQUET",
+            "data/parquet",
+            "KLAVIYO_PUBLISH_PARQUET needs KLAVIYO_PUBLISH_PATH: set both, such as data/published.duckdb.",
+        ),
         *(
             ("KLAVIYO_TIMEOUT", text, f"KLAVIYO_TIMEOUT must be a number of seconds above 0, such as 60; it is '{text}'.")
             for text in ("0", "-1", "nan", "inf", "60s")

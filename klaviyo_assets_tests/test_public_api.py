@@ -9,6 +9,7 @@ import sys
 import pytest
 
 import klaviyo_assets
+import klaviyo_assets.warehouse
 
 PUBLIC = [
     "CATALOG",
@@ -150,6 +151,11 @@ def test_a_public_name_exists_and_has_a_docstring(name: str) -> None:
 
 def test_dir_is_sorted() -> None:
     assert dir(klaviyo_assets) == sorted(dir(klaviyo_assets))
+
+
+def test_the_names_for_warehouses_of_your_own_are_listed_before_they_are_loaded() -> None:
+    assert {*klaviyo_assets.warehouse.__all__} <= {*dir(klaviyo_assets.warehouse)}
+    assert dir(klaviyo_assets.warehouse) == sorted(dir(klaviyo_assets.warehouse))
 
 
 def test_an_unknown_name_is_an_attribute_error() -> None:

@@ -27,6 +27,12 @@ _LARGE_SHARE = 0.2
 
 _LINE = re.compile(r"\bLINE (\d+):")
 
+_OF_STATEMENTS = (duckdb.ProgrammingError, duckdb.DataError, duckdb.NotSupportedError, duckdb.HTTPException)
+"""DuckDB's errors of a statement, not of the database."""
+
+_OTHER_SOURCE = re.compile(r"No files found|requires? the extension|required extension")
+"""What other errors say if they are about a file that a statement reads, or an extension that it needs."""
+
 
 @dataclass(frozen=True)
 class Done:
@@ -257,9 +263,9 @@ class ModelBuild:
     def _execute(self, statement: str, lines_before: int) -> None:
         try:
             self._connection.execute(statement)
-        except (duckdb.ProgrammingError, duckdb.DataError, duckdb.NotSupportedError, duckdb.IOException) as error:
-            if isinstance(error, duckdb.IOException) and "No files found" not in str(error):
-                raise  # a matter of the database, not of a file that the statement reads
+        except duckdb.Error as error:
+            if not isinstance(error, _OF_STATEMENTS) and not _OTHER_SOURCE.search(str(error)):
+                raise  # a matter of the database
             found = _LINE.search(str(error))
             line = int(found[1]) - lines_before if found else None
             raise ModelFailed(self.model.path, line, str(error).split("\n\nLINE ")[0].replace("\n", " ")) from None

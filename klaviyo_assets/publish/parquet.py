@@ -177,8 +177,11 @@ def _current(root: Path) -> Path | None:
 
 
 def _manifest(folder: Path | None, compactions: str) -> dict[str, str] | None:
-    """Return the files of an export, and the states of their rows; None if they may hold data that was removed since."""
+    """Return the files of an export, and the states of their rows; None if that is not known, or they may hold data that was removed since."""
     if folder is None or not (folder / _MANIFEST).is_file():
         return None
-    stored = json.loads((folder / _MANIFEST).read_bytes())
-    return dict(stored["files"]) if stored["compactions"] == compactions else None
+    try:
+        stored = json.loads((folder / _MANIFEST).read_bytes())
+        return dict(stored["files"]) if stored["compactions"] == compactions else None
+    except (KeyError, TypeError, ValueError):  # damaged by a crash
+        return None

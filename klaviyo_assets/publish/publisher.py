@@ -21,6 +21,7 @@ from klaviyo_assets.publish.facts import TypeFacts
 from klaviyo_assets.publish.target import NotPublished, PublishTarget
 from klaviyo_assets.state.locks import sync_lock
 from klaviyo_assets.state.sync_log import SyncLog
+from klaviyo_assets.warehouse import diagnosis
 from klaviyo_assets.warehouse.file_attributes import keep_attributes
 from klaviyo_assets.warehouse.interface import Warehouse, WarehouseBusy, WarehouseError
 from klaviyo_assets.warehouse.sql import quoted
@@ -30,6 +31,9 @@ _LOCK_TIMEOUT = 600.0
 
 _SECONDS_A_TRY = 0.5
 """Seconds between looking whether a log message is due while waiting."""
+
+_NO_COPY = ("The published copy {path} could not be written ({text}).", "Check free disk space and memory, then publish again.")
+"""Summary and advice for an error of DuckDB without an explanation of its own."""
 
 _log = logging.getLogger("klaviyo_assets")
 
@@ -109,6 +113,8 @@ class Publisher:
             what, advice = os_errors.meaning(error) or (error.strerror or str(error), "Check free disk space and permissions there")
             where = error.filename or self.target.file
             raise WarehouseError(f"The published copy {where} could not be written: {what}.", f"{advice}, then publish again.") from error
+        except duckdb.Error as error:
+            raise diagnosis.diagnosed(self.target.file, error, _NO_COPY) from error
 
     def _publish(self, *, even_if_partial: bool) -> Publication:
         target, partial = self.target.file, self._partial

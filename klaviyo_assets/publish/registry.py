@@ -1,6 +1,7 @@
 """Which copies of a database exist, so that an erasure or a changed field rule reaches them."""
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,7 @@ from klaviyo_assets._internal import private_files
 from klaviyo_assets.catalog import CATALOG
 from klaviyo_assets.publish.parquet import month_columns
 from klaviyo_assets.publish.target import PublishTarget
+from klaviyo_assets.warehouse.interface import WarehouseError
 
 _NAME = "published.json"
 
@@ -37,6 +39,9 @@ def note(state: Path, copy: Copy, compactions: str) -> None:
         state: The database's state folder.
         copy: The copy.
         compactions: The warehouse's :attr:`~klaviyo_assets.warehouse.interface.Warehouse.compactions` before the copy.
+
+    Raises:
+        WarehouseError: If the list of copies is damaged.
     """
     target = copy.target
     known = {**_read(state), str(target.file): (None if target.parquet is None else str(target.parquet), compactions, dict(copy.months))}
@@ -49,6 +54,9 @@ def outdated(state: Path, compactions: str) -> list[Copy]:
     Args:
         state: The database's state folder.
         compactions: As in :func:`note`, now.
+
+    Raises:
+        WarehouseError: If the list of copies is damaged.
     """
     known = _read(state)
     existing = {file: value for file, value in known.items() if Path(file).exists() or (value[0] is not None and Path(value[0]).exists())}
@@ -63,12 +71,21 @@ def outdated(state: Path, compactions: str) -> list[Copy]:
 
 def _read(state: Path) -> dict[str, _Entry]:
     path = state / _NAME
-    stored = json.loads(path.read_bytes()) if path.is_file() else {}
-    # Earlier versions recorded no months and knew only the types of this package.
-    return {file: (folder, noted, months[0] if months else month_columns(CATALOG)) for file, (folder, noted, *months) in stored.items()}
+    try:
+        stored = json.loads(path.read_bytes()) if path.is_file() else {}
+        # Earlier versions recorded no months and knew only the types of this package.
+        return {file: (folder, noted, months[0] if months else month_columns(CATALOG)) for file, (folder, noted, *months) in stored.items()}
+    except (AttributeError, TypeError, ValueError) as error:
+        raise WarehouseError(
+            f"{path} is damaged: it lists the published copies of the database, and erasures and changed field rules reach only those.",
+            "Delete it, then publish each copy again; delete copies that you no longer publish.",
+        ) from error
 
 
 def _write(state: Path, known: Mapping[str, _Entry]) -> None:
     new = state / f"{_NAME}.new"
-    private_files.write(new, json.dumps(known).encode())
+    with private_files.new_file(new) as file:
+        file.write(json.dumps(known).encode())
+        file.flush()
+        os.fsync(file.fileno())  # else a crash of the machine could leave an empty list
     new.replace(state / _NAME)

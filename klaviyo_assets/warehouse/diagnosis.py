@@ -19,6 +19,9 @@ _BACKUP = "restore a backup"
 
 _NOT_OPENED = ("{path} cannot be opened as a DuckDB database ({text}).", "Check the file and KLAVIYO_DUCKDB_PATH.")
 
+_REFUSES_SETTINGS = (duckdb.InvalidInputException, duckdb.CatalogException, duckdb.ParserException, duckdb.NotImplementedException)
+"""Errors of a connection that DuckDB cannot open with its settings."""
+
 
 @dataclass(frozen=True)
 class _Case:
@@ -151,7 +154,24 @@ def diagnosed(path: Path, error: duckdb.Error, fallback: tuple[str, str] = _NOT_
     for case in _CASES:
         if case.pattern.search(whole):
             return WarehouseError(case.summary.format(path=path, text=text, version=duckdb.__version__), case.advice)
+    if fallback is _NOT_OPENED and (refused := settings_refused(path, error)) is not None:
+        return refused
     return WarehouseError(fallback[0].format(path=path, text=text), fallback[1])
+
+
+def settings_refused(path: Path, error: Exception) -> WarehouseError | None:
+    """Return the error for a connection that DuckDB cannot open with its settings; None for any other error.
+
+    Args:
+        path: The database file.
+        error: What DuckDB has raised when it was to open the file, and no listed cause.
+    """
+    if not isinstance(error, _REFUSES_SETTINGS):
+        return None
+    text = str(error).splitlines()[0].rstrip(".")
+    return WarehouseError(
+        f"{path} cannot be opened with the settings of the DuckDB resource ({text}).", "Correct connection_config of the DuckDBResource."
+    )
 
 
 def is_out_of_memory(error: duckdb.Error) -> bool:

@@ -138,9 +138,12 @@ class LocalFile(Warehouse):
         if not self._compaction_due.exists():
             return
         with self._locked():
-            if self.path.is_file():
-                self._compact()
-            private_files.remove_file(self._compaction_due)
+            try:
+                if self.path.is_file():
+                    self._compact()
+                private_files.remove_file(self._compaction_due)
+            except OSError as error:
+                raise not_writable(self.state_dir, error) from error
 
     @property
     def compactions(self) -> str:

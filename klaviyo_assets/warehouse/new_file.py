@@ -10,6 +10,7 @@ from typing import Any
 import duckdb
 
 from klaviyo_assets._internal import os_errors, private_files
+from klaviyo_assets.warehouse import diagnosis
 from klaviyo_assets.warehouse.interface import WarehouseError
 
 _MIN_BYTES = 12_288
@@ -49,6 +50,8 @@ def create(path: Path, config: Mapping[str, Any]) -> None:
             private_files.remove_file(path)
         _rename_unless_present(new, path)
     except (duckdb.Error, OSError) as error:
+        if (refused := diagnosis.settings_refused(path, error)) is not None:
+            raise refused from error
         text = str(error).splitlines()[0]
         system = error if isinstance(error, OSError) else os_errors.named_in(text)
         what, advice = (system and os_errors.meaning(system)) or (text, "Check free disk space and write permission there")

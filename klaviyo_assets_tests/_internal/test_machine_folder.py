@@ -5,9 +5,10 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from filelock import FileLock
+from filelock import BaseFileLock, FileLock
 
 from klaviyo_assets._internal import machine_folder
+from klaviyo_assets._internal.file_lock import acquire
 from klaviyo_assets._internal.machine_folder import folder_of, limits_folder, note_account
 
 HERE, THERE = "http://127.0.0.1:8020", "http://127.0.0.1:8021"
@@ -113,3 +114,17 @@ def test_a_salt_that_another_process_keeps_locked_is_waited_for_a_short_while_an
     assert folder_of("https://a.klaviyo.com", "ABC123") is not None
     with FileLock(str(root / "salt.lock"), timeout=0):
         pass
+
+
+def test_a_process_that_waited_for_the_salt_of_another_one_uses_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    written: list[Path | None] = []
+
+    def acquire_after_another_process(lock: BaseFileLock, seconds: float) -> None:
+        with monkeypatch.context() as patch:
+            patch.setattr(machine_folder, "acquire", acquire)
+            written.append(folder_of(HERE, KEY))
+        acquire(lock, seconds)
+
+    monkeypatch.setattr(machine_folder, "acquire", acquire_after_another_process)
+
+    assert [folder_of(HERE, KEY)] == written != [None]

@@ -99,3 +99,18 @@ def test_a_new_file_does_not_follow_a_link(tmp_path: Path) -> None:
 
     assert target.read_text() == "mine"
     assert not (tmp_path / "name").is_symlink()
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, Path.mkdir], ids=["FIFO", "folder"])
+@pytest.mark.parametrize("work", [private_files.make_file, private_files.remove_file, lambda path: private_files.write(path, b"new")])
+def test_what_is_not_a_file_is_neither_opened_nor_removed(work: Callable[[Path], None], make: Callable[[Path], None], tmp_path: Path) -> None:
+    path = tmp_path / "name"
+    make(path)
+    before = path.lstat()
+
+    with pytest.raises(FileExistsError, match="not a regular file") as caught:
+        work(path)
+
+    assert caught.value.filename == str(path)
+    assert os.path.samestat(path.lstat(), before)
+    assert stat.S_IFMT(path.lstat().st_mode) == stat.S_IFMT(before.st_mode)

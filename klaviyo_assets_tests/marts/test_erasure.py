@@ -48,6 +48,18 @@ def test_nothing_of_a_person_is_left_in_the_marts(tmp_path: Path) -> None:
     assert account.rows("by_profile") == [("01JPERSONbob", 3)]
 
 
+def test_the_marts_keep_their_rows_if_nobody_has_the_address(tmp_path: Path) -> None:
+    account = StoredAccount(local_file(tmp_path, "shop.duckdb"), "profiles")
+    account.sync({"events": [{"id": "e", "datetime": START, "profile_id": "p"}]})
+    scoped = "-- incremental: profile_id\n-- column profile_id: Profile.\n"
+    write_model(tmp_path / "m", "by_profile", "SELECT profile_id, count(*) AS events FROM live_events GROUP BY 1", key="profile_id", header=scoped)
+    account.build(own_models(tmp_path / "m"))
+
+    assert Erasure(account.warehouse, "klaviyo").run(DataSubject.named("unknown@example.com")).found == ()
+
+    assert account.rows("by_profile") == [("p", 1)]
+
+
 def test_no_person_is_erased_while_marts_are_built(tmp_path: Path) -> None:
     warehouse = local_file(tmp_path, "shop.duckdb")
     StoredAccount(warehouse, "profiles")

@@ -16,6 +16,7 @@ from klaviyo_assets_tests.accounts import local_file
 from klaviyo_assets_tests.marts.conftest import select
 from klaviyo_assets_tests.marts.folders import write_model
 from klaviyo_assets_tests.marts.small_shop import EVENTS, NOW, SCHEMA, Row, event, fill
+from klaviyo_assets_tests.marts.stored import KeptOpen, StoredAccount
 
 pytestmark = pytest.mark.duckdb
 
@@ -193,3 +194,21 @@ def test_what_a_view_cannot_be(tmp_path: Path, header: str, sql: str, problem: s
     write_model(tmp_path, "v", sql, header=header)
 
     assert problem in str(read_models([tmp_path], packaged=False)["v"].problem)
+
+
+def test_a_view_has_another_version_when_a_table_that_it_reads_has_changed_and_only_then(tmp_path: Path) -> None:
+    stored = StoredAccount(KeptOpen(tmp_path / "shop.duckdb"), "metrics", "accounts")
+    write_model(tmp_path / "m", "v", "SELECT id FROM metrics", header="-- view: bi\n")
+    models = read_models([tmp_path / "m"], packaged=False)
+
+    def version() -> str:
+        return stored.build(models)["v"].version
+
+    empty = version()
+    stored.sync({"metrics": [{"id": "m1"}]})
+    filled = version()
+    stored.sync({"accounts": [{"id": "A"}], "metrics": []})
+    assert version() == filled != empty
+
+    stored.sync({"metrics": [{"id": "m2"}]})
+    assert version() not in {empty, filled}

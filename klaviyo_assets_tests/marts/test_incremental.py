@@ -10,6 +10,7 @@ import pytest
 
 from klaviyo_assets.marts.library import Models
 from klaviyo_assets.marts.results import ModelResult, Outcome
+from klaviyo_assets.marts.stores import BuiltModels
 from klaviyo_assets_tests.marts.folders import own_models, write_model
 from klaviyo_assets_tests.marts.stored import START, KeptOpen, StoredAccount
 
@@ -208,6 +209,14 @@ def test_a_lost_table_or_bookkeeping_is_rebuilt(account: StoredAccount, models: 
 
     account.execute("DROP TABLE klaviyo_marts._captures")
     assert outcomes(equal(account, models)) == {Outcome.REBUILT}
+
+
+def test_a_model_whose_record_another_program_has_damaged_is_rebuilt(account: StoredAccount, models: Models) -> None:
+    account.execute(f"UPDATE klaviyo_marts.{BuiltModels.NAME} SET change = NULL WHERE model = 'per_profile'")
+    results = equal(account, models)
+
+    assert (results["per_profile"].outcome, results["per_profile"].reason) == (Outcome.REBUILT, "its watermark is missing")
+    assert results["per_day"].outcome is Outcome.UNCHANGED
 
 
 def test_a_model_that_failed_catches_up(account: StoredAccount, models: Models, tmp_path: Path) -> None:

@@ -74,6 +74,21 @@ def test_an_incremental_model_reads_events_as_the_engine_shows_them(tmp_path: Pa
     assert "incremental by profile_id, but has no such column" in str(models["b"].problem)
 
 
+def test_a_file_that_cannot_be_read_is_the_problem_of_its_model(tmp_path: Path) -> None:
+    latin = write_model(tmp_path, "latin", "SELECT 1 AS id")
+    latin.write_bytes(latin.read_bytes() + "-- Größe".encode("latin-1"))
+    (tmp_path / "folder.sql").mkdir()
+    write_model(tmp_path, "other", "SELECT 1 AS id")
+    models = own_models(tmp_path)
+
+    for name in ("latin", "folder"):
+        problem = models[name].problem
+        assert problem is not None
+        assert problem.summary.startswith(f"{tmp_path / name}.sql: The file cannot be read (")
+        assert problem.advice == "Write it as UTF-8, readable for this process."
+    assert models["other"].problem is None
+
+
 def test_a_folder_must_exist(tmp_path: Path) -> None:
     with pytest.raises(FolderMissing, match="does not exist"):
         read_models([tmp_path / "missing"])

@@ -1,17 +1,19 @@
 import shutil
+from collections import namedtuple
 from datetime import timedelta
 from pathlib import Path
 
 import duckdb
 import pytest
 from dagster_duckdb import DuckDBResource
+from filelock import FileLock
 
 from klaviyo_assets.errors import NewerLayout, NotOurs
 from klaviyo_assets.marts.library import read_models
 from klaviyo_assets.marts.mart_errors import InvalidModel, MartError, ModelFailed, ModelSkipped
 from klaviyo_assets.marts.mart_runner import MartRunner
 from klaviyo_assets.marts.results import ModelResult, Outcome
-from klaviyo_assets.warehouse import LocalFile, WarehouseError
+from klaviyo_assets.warehouse import LocalFile, WarehouseBusy, WarehouseError
 from klaviyo_assets_tests.accounts import local_file
 from klaviyo_assets_tests.marts.folders import own_models, write_model
 from klaviyo_assets_tests.marts.stored import SCHEMA, KeptOpen, StoredAccount
@@ -247,3 +249,74 @@ def test_a_model_that_needs_too_much_memory_fails_alone(account: StoredAccount, 
 
     assert isinstance(results["big"].error, WarehouseError)
     assert results["good"].outcome is Outcome.REBUILT
+
+
+def test_a_number_that_cannot_be_computed_is_reported_without_its_value(account: StoredAccount, tmp_path: Path) -> None:
+    numbers = "-- metadata broken: SELECT nothing FROM a\n-- metadata who: SELECT max(email) FROM a\n-- metadata day: SELECT DATE '2026-03-01'\n"
+    write_model(tmp_path / "m", "a", "SELECT 1 AS id, 'ann@example.com' AS email", header=f"{numbers}-- metadata rows: count(*)\n")
+    result = run(account, tmp_path / "m")["a"]
+
+    assert (result.outcome, result.metadata) == (Outcome.REBUILT, {"rows": 1.0})
+    _, broken, who, day = result.checks
+    assert all((check.rows, check.passed, check.warns) == (None, False, True) for check in (broken, who, day))
+    assert broken.error.startswith('metadata, line 3: Binder Error: Referenced column "nothing" not found')
+    assert (who.error, day.error) == ("metadata, line 4: The value is not a number.", "metadata, line 5: The value is not a number.")
+
+
+@pytest.mark.parametrize("source", ["read_csv('https://localhost:1/x.csv')", "sqlite_scan('x.sqlite', 't')"])
+@pytest.mark.parametrize("loads", [False, True], ids=["as installed", "loads extensions"])
+def test_a_source_that_needs_an_extension_is_a_failure_of_its_model(loads: bool, source: str, account: StoredAccount, tmp_path: Path) -> None:
+    config = {"autoinstall_known_extensions": False, "autoload_known_extensions": loads, "extension_directory": str(tmp_path / "extensions")}
+    account.warehouse = LocalFile(DuckDBResource(database=str(tmp_path / "shop.duckdb"), connection_config=config))
+    path = write_model(tmp_path / "m", "a", f"SELECT 1 AS id\nFROM {source}")
+    write_model(tmp_path / "m", "b", "SELECT 1 AS id")
+    results = run(account, tmp_path / "m")
+
+    error = results["a"].error
+    assert isinstance(error, ModelFailed)
+    assert error.summary.startswith(str(path))
+    assert "extension" in error.summary
+    assert results["b"].outcome is Outcome.REBUILT
+
+
+def test_a_database_that_stays_locked_ends_the_run_instead_of_failing_each_model(account: StoredAccount, tmp_path: Path) -> None:
+    for name in ("a", "b", "c"):
+        write_model(tmp_path / "m", name, "SELECT 1 AS id")
+    path = tmp_path / "shop.duckdb"
+    account.warehouse = LocalFile(DuckDBResource(database=str(path)), lock_timeout=0)
+    results = MartRunner(account.warehouse, SCHEMA, own_models(tmp_path / "m")).run(now=account.now)
+    assert next(results).outcome is Outcome.REBUILT
+
+    with FileLock(f"{path}.lock"), pytest.raises(WarehouseBusy, match=r"Other syncs kept .*shop\.duckdb locked"):
+        next(results)
+    assert list(results) == []
+
+
+@pytest.mark.long
+def test_values_that_a_rule_removes_but_the_file_keeps_are_logged(
+    account: StoredAccount, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    account.warehouse = local_file(tmp_path, "shop.duckdb")
+    write_model(tmp_path / "m", "a", "SELECT DISTINCT 1 AS id FROM live_events")
+    run(account, tmp_path / "m")
+    account.execute("CREATE TABLE IF NOT EXISTS _field_rules (resource_type VARCHAR, field VARCHAR, action VARCHAR, salt_fingerprint VARCHAR)")
+    account.execute("INSERT INTO _field_rules VALUES ('events', 'uuid', 'drop', NULL)")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("klaviyo_assets.warehouse.compaction.shutil.disk_usage", lambda _: namedtuple("usage", "free")(1000))
+        assert run(account, tmp_path / "m")["a"].error is None
+
+    assert "Values from before a field rule may still be in free blocks of the file; the next sync removes them." in caplog.text
+    assert "Free disk space; the next sync tries again." in caplog.text
+    assert account.warehouse.compactions == ""
+    account.warehouse.compact_if_requested()
+    assert account.warehouse.compactions
+
+
+@pytest.mark.parametrize("zone", ["Mars/Olympus", "America", "../etc/localtime", "\0"])
+def test_days_are_those_of_utc_if_the_time_zone_of_the_account_is_not_known_here(zone: str, account: StoredAccount, tmp_path: Path) -> None:
+    account.sync({"accounts": [{"id": "A", "timezone": zone, "preferred_currency": "usd"}]})
+    write_model(tmp_path / "m", "a", "SELECT 1 AS id, timezone, currency FROM mart_run")
+    account.build(own_models(tmp_path / "m"))
+
+    assert account.rows("a") == [(1, "UTC", "USD")]

@@ -1,6 +1,9 @@
 """The published copy: what readers see, what it says about itself, and what it survives."""
 
+import errno
 import json
+import os
+import shutil
 import stat
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -10,20 +13,25 @@ from typing import Any
 import duckdb
 import polars as pl
 import pytest
+from filelock import FileLock
 
 from klaviyo_assets.erasure.erase import Erasure
 from klaviyo_assets.erasure.subject import DataSubject
 from klaviyo_assets.extract.sync_options import SyncMode, SyncOptions
 from klaviyo_assets.publish import registry
 from klaviyo_assets.publish.publisher import Publisher
+from klaviyo_assets.publish.refresh import rewrite_outdated
 from klaviyo_assets.publish.target import NotPublished, PublishTarget
 from klaviyo_assets.sandbox.process import SandboxProcess
 from klaviyo_assets.state.locks import sync_lock
 from klaviyo_assets.warehouse import LocalFile
-from klaviyo_assets.warehouse.interface import WarehouseError
+from klaviyo_assets.warehouse.interface import WarehouseBusy, WarehouseError
 from klaviyo_assets_tests.accounts import query, sync
 from klaviyo_assets_tests.filled_once import fill_once
 from klaviyo_assets_tests.load.rewrites.test_reapply_rules import sync_with_rules
+from klaviyo_assets_tests.marts.stored import START, StoredAccount
+from klaviyo_assets_tests.warehouse.attached import AttachedDatabase
+from klaviyo_assets_tests.warehouse.test_compaction import failing
 
 pytestmark = pytest.mark.duckdb
 
@@ -244,3 +252,173 @@ def test_a_database_that_this_process_has_open_is_not_copied(filled: LocalFile, 
         pytest.raises(WarehouseError, match="open in this process"),
     ):
         Publisher(filled, target).publish()
+
+
+@pytest.fixture(scope="module")
+def stored_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Path of a copy of the folder with the stored rows; the first test that needs it creates it."""
+    return tmp_path_factory.mktemp("stored") / "folder"
+
+
+@pytest.fixture
+def stored(warehouse: LocalFile, stored_folder: Path) -> LocalFile:
+    """A database with two metrics and an event that no sandbox had to serve."""
+    rows = {"metrics": [{"id": "m1"}, {"id": "m2"}], "events": [{"id": "e", "datetime": START}]}
+    fill_once(warehouse, stored_folder, lambda: StoredAccount(warehouse, "metrics").sync(rows))
+    return warehouse
+
+
+@pytest.mark.long
+def test_the_version_of_a_copy_changes_with_its_rows_and_always_with_tables_of_other_programs(stored: LocalFile, target: PublishTarget) -> None:
+    publisher = Publisher(stored, PublishTarget(target.file))
+    version = publisher.publish().version
+    assert publisher.publish().version == version
+
+    with stored.transaction() as connection:
+        connection.execute("CREATE TABLE notes AS SELECT 'mine' AS text")
+    versions = {publisher.publish().version for _ in range(2)}
+    assert len(versions | {version}) == 3
+    assert read(target.file, "FROM notes") == [("mine",)]
+
+
+@pytest.mark.parametrize("kept", [True, False], ids=["the state is there", "the state was left behind"])
+def test_a_sync_that_was_killed_does_not_postpone_the_copy(kept: bool, stored: LocalFile, target: PublishTarget) -> None:
+    query(stored, "UPDATE _syncs SET outcome = 'running', rows_inserted = 5 WHERE resource_type = 'metrics'")
+    if kept:
+        (stored.state_dir / "klaviyo").mkdir()
+    else:
+        shutil.rmtree(stored.state_dir)
+
+    assert Publisher(stored, PublishTarget(target.file)).publish().incomplete == ("metrics",)
+
+
+def test_a_warehouse_that_is_no_file_is_not_published(tmp_path: Path, target: PublishTarget) -> None:
+    with pytest.raises(WarehouseError) as caught:
+        Publisher(AttachedDatabase(tmp_path), target).publish()
+
+    assert str(caught.value) == (
+        "This warehouse cannot be published: only a DuckDB file can. What to do: Leave out publish=; readers can open this warehouse directly."
+    )
+    assert not target.file.parent.exists()
+
+
+def test_a_copy_that_another_process_keeps_writing_is_not_written(stored: LocalFile, target: PublishTarget, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("klaviyo_assets.publish.publisher._SECONDS_A_TRY", 0.01)
+    monkeypatch.setattr("klaviyo_assets.publish.publisher._LOCK_TIMEOUT", 0)
+    target.file.parent.mkdir()
+
+    with FileLock(f"{target.file}.lock"), pytest.raises(WarehouseBusy) as caught:
+        Publisher(stored, target).publish()
+
+    assert caught.value.summary == f"Another process has been writing {target.file} for 0 seconds."
+    assert caught.value.advice == "See whether a run hangs, then publish again."
+    assert not target.file.exists()
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("with_parquet", [True, False])
+@pytest.mark.parametrize("number", [errno.EIO, errno.ENOSPC], ids=errno.errorcode.get)
+def test_a_copy_that_the_disk_does_not_take_leaves_the_earlier_one_and_no_remains(
+    number: int, with_parquet: bool, stored: LocalFile, target: PublishTarget, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publisher = Publisher(stored, target if with_parquet else PublishTarget(target.file))
+    publisher.publish()
+    files, earlier = sorted(target.file.parent.rglob("*")), target.file.read_bytes()
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", failing(number))
+        with pytest.raises(WarehouseError, match=r"could not be written: the disk .* then publish again"):
+            publisher.publish()
+
+    assert sorted(target.file.parent.rglob("*")) == files
+    assert target.file.read_bytes() == earlier
+    publisher.publish()
+
+
+def test_a_file_system_that_cannot_flush_folders_gets_a_copy_too(stored: LocalFile, target: PublishTarget, monkeypatch: pytest.MonkeyPatch) -> None:
+    flush = os.fsync
+
+    def flush_files_only(descriptor: int) -> None:
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+        flush(descriptor)
+
+    monkeypatch.setattr(os, "fsync", flush_files_only)
+    Publisher(stored, target).publish()
+
+    assert read(target.file, "SELECT count(*) FROM klaviyo.metrics") == [(2,)]
+
+
+def test_an_error_of_duckdb_is_explained_and_leaves_the_earlier_copy(stored: LocalFile, target: PublishTarget) -> None:
+    """A table's name is too long for a Parquet file, which stands for all errors of DuckDB while it writes, such as a full disk."""
+    publisher = Publisher(stored, target)
+    publisher.publish()
+    files, earlier = sorted(target.file.parent.rglob("*")), target.file.read_bytes()
+    with stored.transaction() as connection:
+        connection.execute(f"CREATE TABLE {'x' * 260} AS SELECT 1")
+
+    with pytest.raises(WarehouseError, match="parquet could not be opened, read or written: the name is too long for the f") as caught:
+        publisher.publish()
+
+    assert caught.value.advice == "Use a shorter path; then run again."
+    assert sorted(target.file.parent.rglob("*")) == files
+    assert target.file.read_bytes() == earlier
+
+
+@pytest.mark.long
+def test_a_copy_that_duckdb_cannot_write_again_after_data_was_removed_is_deleted(stored: LocalFile, target: PublishTarget) -> None:
+    Publisher(stored, target).publish()
+    with stored.transaction() as connection:
+        connection.execute(f"CREATE TABLE {'x' * 260} AS SELECT 1")
+    stored.request_compaction()
+    stored.compact_if_requested()
+
+    (note,) = rewrite_outdated(stored)
+
+    assert note.startswith(f"The published copy {target.file} was deleted, because it held removed data and could not be written again.")
+    assert [path.name for path in target.file.parent.iterdir()] == ["published.duckdb.lock"]
+
+
+DAMAGED = {"empty": b"", "zeros": bytes(100), "a list": b"[]", "cut short": b'{"compactions": ""', "without files": b'{"compactions": ""}'}
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("left", DAMAGED.values(), ids=DAMAGED)
+def test_after_a_crash_that_damages_the_list_of_an_export_all_its_files_are_written(left: bytes, stored: LocalFile, target: PublishTarget) -> None:
+    publisher = Publisher(stored, target)
+    written, _ = publisher.publish().parquet_files
+    assert target.parquet is not None
+    (target.parquet / "current" / "manifest.json").write_bytes(left)
+
+    assert publisher.publish().parquet_files == (written, 0)
+    assert publisher.publish().parquet_files == (written - 1, 1), "the month of the event is taken over"
+    assert [row[0] for row in exported(target, "events")] == ["e"]
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("left", DAMAGED.values(), ids=DAMAGED)
+def test_a_damaged_list_of_copies_is_named_instead_of_forgetting_copies(left: bytes, stored: LocalFile, target: PublishTarget) -> None:
+    Publisher(stored, target).publish()
+    listed = stored.state_dir / "published.json"
+    listed.write_bytes(left)
+
+    for work in (Publisher(stored, target).publish, lambda: rewrite_outdated(stored)):
+        with pytest.raises(WarehouseError, match=r"published\.json is damaged: .* What to do: Delete it, then publish each copy again"):
+            work()
+    assert listed.read_bytes() == left
+
+    listed.unlink()
+    Publisher(stored, target).publish()
+    assert registry.outdated(stored.state_dir, "another") != []
+
+
+def test_copies_that_were_deleted_are_forgotten(tmp_path: Path, target: PublishTarget) -> None:
+    target.file.parent.mkdir()
+    other = PublishTarget(target.file.with_name("other.duckdb"))
+    for one in (target, other):
+        one.file.touch()
+        registry.note(tmp_path, registry.Copy(one, {}), "1")
+    other.file.unlink()
+
+    assert registry.outdated(tmp_path, "2") == [registry.Copy(target, {})]
+    assert list(json.loads((tmp_path / "published.json").read_bytes())) == [str(target.file)]

@@ -1,11 +1,13 @@
 """A rewritten file has the same content, without the data of deleted rows."""
 
+import errno
 import os
 import shutil
 import stat
 import subprocess
 import sys
 from collections import namedtuple
+from collections.abc import Callable
 from pathlib import Path
 
 import duckdb
@@ -13,8 +15,9 @@ import pytest
 from dagster_duckdb import DuckDBResource
 
 from klaviyo_assets.warehouse import LocalFile, compaction
-from klaviyo_assets.warehouse.interface import WarehouseError
+from klaviyo_assets.warehouse.interface import WarehouseBusy, WarehouseError
 from klaviyo_assets_tests.accounts import local_file
+from klaviyo_assets_tests.warehouse.test_local_file import held
 
 pytestmark = pytest.mark.duckdb
 
@@ -77,7 +80,25 @@ def test_nothing_is_rewritten_without_a_request(warehouse: LocalFile) -> None:
     assert warehouse.path.stat() == before
 
 
-@pytest.mark.parametrize("failure", ["no room", "a copy that lacks a row", "a copy that fails"])
+def failing(number: int) -> Callable[..., None]:
+    """Return a function that fails as the operating system does."""
+
+    def fail(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    return fail
+
+
+FAILURES = {
+    "no room": "cannot be rewritten: that takes up to .* and 0 MB are free. What to do: Free disk space; the next sync tries again",
+    "a full disk": r"could not be rewritten: the disk is full \(.*\). What to do: Make room on that disk; the next sync tries again",
+    "a copy that lacks a row": r"could not be rewritten: .*mine.* was not copied completely; it was left as it was",
+    "a copy that lacks a view": "could not be rewritten: not all of its views were copied; it was left as it was",
+    "a copy that fails": r"could not be rewritten \(.*\); it was left as it was",
+}
+
+
+@pytest.mark.parametrize("failure", FAILURES)
 def test_a_failed_rewrite_leaves_the_file_unchanged_and_is_repeated(failure: str, warehouse: LocalFile, monkeypatch: pytest.MonkeyPatch) -> None:
     before = warehouse.path.read_bytes()
     with monkeypatch.context() as patch:
@@ -85,14 +106,17 @@ def test_a_failed_rewrite_leaves_the_file_unchanged_and_is_repeated(failure: str
             case "no room":
                 usage = namedtuple("usage", "free")
                 patch.setattr("klaviyo_assets.warehouse.compaction.shutil.disk_usage", lambda _: usage(1000))
-            case "a copy that lacks a row":
+            case "a full disk":
+                patch.setattr("klaviyo_assets.warehouse.compaction._flush", failing(errno.ENOSPC))
+            case "a copy that lacks a row" | "a copy that lacks a view":
+                loss = "DELETE FROM new.main.mine" if failure.endswith("row") else "DROP VIEW new.shop.mails"
                 compare = "klaviyo_assets.warehouse.compaction._compare"
                 original = compaction._compare
-                patch.setattr(compare, lambda connection, path: (connection.execute("DELETE FROM new.main.mine"), original(connection, path)))
+                patch.setattr(compare, lambda connection, path: (connection.execute(loss), original(connection, path)))
             case _:
                 patch.setattr("klaviyo_assets.warehouse.compaction._NEW", "no database")
         warehouse.request_compaction()
-        with pytest.raises(WarehouseError):
+        with pytest.raises(WarehouseError, match=FAILURES[failure]):
             warehouse.compact_if_requested()
 
     assert warehouse.path.read_bytes() == before
@@ -100,6 +124,24 @@ def test_a_failed_rewrite_leaves_the_file_unchanged_and_is_repeated(failure: str
     assert (warehouse.state_dir / "compaction-due").exists()
     warehouse.compact_if_requested()
     assert SECRET.encode() not in warehouse.path.read_bytes()
+
+
+def test_a_file_with_a_log_that_duckdb_does_not_write_into_it_is_kept_until_it_does(warehouse: LocalFile) -> None:
+    log = warehouse.path.with_name(f"{warehouse.path.name}.wal")
+    log.write_bytes(bytes(300))  # as a crash leaves it
+    before = warehouse.path.read_bytes()
+    warehouse.request_compaction()
+
+    with pytest.raises(WarehouseError, match="has a log that could not be written into it"):
+        warehouse.compact_if_requested()
+    assert (warehouse.path.read_bytes(), log.read_bytes()) == (before, bytes(300))
+
+    with warehouse.connection() as connection:
+        connection.execute("INSERT INTO mine VALUES (8)")
+    warehouse.compact_if_requested()
+    assert SECRET.encode() not in warehouse.path.read_bytes()
+    with warehouse.connection() as connection:
+        assert connection.execute("FROM mine ORDER BY ALL").fetchall() == [(7,), (8,)]
 
 
 _WAIT_AND_WRITE = """
@@ -218,3 +260,94 @@ def test_a_file_is_rewritten_with_the_memory_and_threads_that_the_user_has_set(t
         {"memory_limit": "2GB", "threads": "3"},
         {"memory_limit": "1GB", "threads": "3"},
     ]
+
+
+@pytest.mark.parametrize("name", ["compaction-due", "last-compaction"])
+def test_a_folder_in_place_of_a_file_that_a_rewrite_notes_is_named(name: str, warehouse: LocalFile) -> None:
+    (warehouse.state_dir / name).mkdir()
+    words = f"{name} cannot be opened: something that is not a regular file has its name .* What to do: Move it away"
+
+    if name == "compaction-due":
+        with pytest.raises(WarehouseError, match=words):
+            warehouse.request_compaction()
+    else:
+        warehouse.request_compaction()
+    with pytest.raises(WarehouseError, match=words):
+        warehouse.compact_if_requested()
+
+    (warehouse.state_dir / name).rmdir()
+    warehouse.request_compaction()
+    warehouse.compact_if_requested()
+    assert SECRET.encode() not in warehouse.path.read_bytes()
+
+
+@pytest.mark.long
+def test_a_file_that_another_program_has_opened_just_before_is_left_as_it_is(warehouse: LocalFile) -> None:
+    spill = str(warehouse.state_dir / "spill")
+    with held(warehouse.path) as other:
+        with pytest.raises(WarehouseBusy, match=rf"is open in another program .*PID {other.pid}"):
+            compaction.compact(warehouse.path, spill, {})
+        before = warehouse.path.read_bytes()
+
+    assert warehouse.path.read_bytes() == before
+    assert not list(warehouse.path.parent.glob("*.compacting*"))
+
+
+def test_the_old_file_stays_readable_if_the_new_name_may_not_survive_a_crash(warehouse: LocalFile, monkeypatch: pytest.MonkeyPatch) -> None:
+    flush = os.fsync
+
+    def flush_files_only(descriptor: int) -> None:
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+        flush(descriptor)
+
+    monkeypatch.setattr(os, "fsync", flush_files_only)
+    monkeypatch.setattr(os, "pwrite", lambda *_: pytest.fail("the header was overwritten"))
+    warehouse.request_compaction()
+    warehouse.compact_if_requested()
+
+    assert SECRET.encode() not in warehouse.path.read_bytes()
+    with warehouse.connection() as connection:
+        assert connection.execute("SELECT count(*) FROM shop.people").fetchall() == [(199_999,)]
+
+
+def with_attributes(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
+    """Let files have extended attributes that this process may read, but not set."""
+    monkeypatch.setattr(os, "listxattr", lambda _: list(names))
+    monkeypatch.setattr(os, "getxattr", lambda *_: b"value")
+    monkeypatch.setattr(os, "setxattr", failing(errno.EPERM))
+
+
+@pytest.mark.skipif(not hasattr(os, "setxattr"), reason="there are no extended attributes here")
+@pytest.mark.parametrize("name", ["security.selinux", "trusted.overlay.origin", "system.nfs4_acl"])
+def test_attributes_that_the_system_sets_itself_need_not_be_kept(name: str, warehouse: LocalFile, monkeypatch: pytest.MonkeyPatch) -> None:
+    with_attributes(monkeypatch, name)
+    warehouse.request_compaction()
+    warehouse.compact_if_requested()
+
+    assert SECRET.encode() not in warehouse.path.read_bytes()
+
+
+@pytest.mark.skipif(not hasattr(os, "setxattr"), reason="there are no extended attributes here")
+@pytest.mark.parametrize(("number", "succeeds"), [(errno.ENOTSUP, True), (errno.EIO, False)], ids=["there are none", "unreadable"])
+def test_a_file_whose_attributes_cannot_be_listed(number: int, succeeds: bool, warehouse: LocalFile, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "listxattr", failing(number))
+    warehouse.request_compaction()
+    if succeeds:
+        warehouse.compact_if_requested()
+    else:
+        with pytest.raises(WarehouseError, match="could not be rewritten: the disk reports an error"):
+            warehouse.compact_if_requested()
+
+    assert (SECRET.encode() in warehouse.path.read_bytes()) is not succeeds
+
+
+@pytest.mark.skipif(not hasattr(os, "setxattr"), reason="there are no extended attributes here")
+def test_a_file_is_not_replaced_by_one_without_its_access_control_list(warehouse: LocalFile, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = warehouse.path.read_bytes()
+    with_attributes(monkeypatch, "security.selinux", "system.posix_acl_access")
+    warehouse.request_compaction()
+
+    with pytest.raises(WarehouseError, match="could not be rewritten: the user that runs this has no permission"):
+        warehouse.compact_if_requested()
+    assert warehouse.path.read_bytes() == before

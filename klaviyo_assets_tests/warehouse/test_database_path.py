@@ -1,5 +1,6 @@
 """A path that does not name a regular file is refused in one sentence, and the file there stays unchanged."""
 
+import errno
 import os
 import socket
 import stat
@@ -256,3 +257,53 @@ def test_standard_output_that_is_a_file_is_refused(tmp_path: Path) -> None:
 def test_the_state_folder_of_such_a_path_is_refused_too(database: str) -> None:
     with pytest.raises(WarehouseError, match="KLAVIYO_DUCKDB_PATH"):
         state_folder(Path(database))
+
+
+def test_a_path_in_the_home_folder_is_where_duckdb_opens_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    warehouse = LocalFile(DuckDBResource(database="~/shop.duckdb"))
+
+    with warehouse.connection() as connection:
+        connection.execute("CREATE TABLE t AS SELECT 1")
+
+    assert warehouse.path == tmp_path / "shop.duckdb"
+    assert {path.name for path in tmp_path.iterdir()} == {"shop.duckdb", "shop.duckdb.lock", "shop.duckdb.sync"}
+    assert "is a folder" in refusal("~")
+
+
+def test_a_path_that_is_too_long_only_for_the_files_next_to_it(tmp_path: Path) -> None:
+    longest = 4095
+    folder = tmp_path
+    while len(str(folder)) < longest - 400:
+        folder /= "x" * 200
+    folder /= "x" * (longest - len(str(folder)) - len("/shop.duckdb") - 5)
+    warehouse = LocalFile(DuckDBResource(database=str(folder / "shop.duckdb")))
+
+    with pytest.raises(WarehouseError, match=r"The path .*…x+/shop.duckdb.\w+ is too long for this file system") as caught, warehouse.connection():
+        pass
+    assert "Set KLAVIYO_DUCKDB_PATH to a shorter path" in str(caught.value)
+    assert not warehouse.path.exists()
+
+
+@pytest.mark.parametrize(
+    ("number", "words"),
+    [
+        (errno.EACCES, "may not look into one of its folders (Permission denied).\nGive the user that runs the sync access to it"),
+        (errno.ESTALE, "cannot be reached (Stale file handle).\nCheck KLAVIYO_DUCKDB_PATH"),
+    ],
+    ids=errno.errorcode.get,
+)
+def test_a_path_that_the_system_cannot_look_up(number: int, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, look_up = tmp_path / "shop.duckdb", Path.stat
+
+    def fail(self: Path, *, follow_symlinks: bool = True) -> os.stat_result:
+        if self == path:
+            raise OSError(number, os.strerror(number))
+        return look_up(self, follow_symlinks=follow_symlinks)
+
+    monkeypatch.setattr(Path, "stat", fail)
+    with pytest.raises(WarehouseError) as caught:
+        LocalFile(DuckDBResource(database=str(path)))
+
+    assert words in f"{caught.value.summary}\n{caught.value.advice}"
+    assert str(path) in caught.value.summary

@@ -173,6 +173,7 @@ OTHERS: dict[str, tuple[Callable[[Path], object], str]] = {
     "ZIP": (zip_file, "a ZIP archive"),
     "gzip": (lambda path: path.write_bytes(gzip.compress(os.urandom(20_000))), "a gzip archive"),
     "LFS": (lambda path: path.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n"), "a Git LFS pointer"),
+    "XML": (lambda path: path.write_text('<?xml version="1.0"?>' + "<Error/>" * 5000), "an XML document"),
     "JSON": (lambda path: path.write_text('{"a": 1}' * 5000), "a JSON file"),
     "text": (lambda path: path.write_text("notes " * 5000), "is not a DuckDB database."),
     "one byte": (lambda path: path.write_text("x"), "is not a DuckDB database."),
@@ -292,6 +293,31 @@ def test_an_error_of_the_system_keeps_its_meaning(number: int, words: str, path:
     meaning = os_errors.meaning(OSError(number, os.strerror(number)))
     assert meaning is not None
     assert words in meaning[0]
+
+
+def test_an_error_of_a_file_that_is_gone_by_now_names_it_without_an_owner(path: Path) -> None:
+    gone = path.with_name("duckdb_temp_storage-0.tmp")
+    error = diagnosis.diagnosed(path, duckdb.IOException(f'IO Error: Cannot open file "{gone}": {os.strerror(errno.EIO)}'))
+
+    assert error.summary == f"{gone} could not be opened, read or written: the disk reports an error ({os.strerror(errno.EIO)})."
+
+
+SETTINGS = {"unknown": {"nosuch": "1"}, "number": {"threads": "many"}, "size": {"memory_limit": "lots"}, "choice": {"default_order": "sideways"}}
+
+
+@pytest.mark.parametrize("exists", [False, True])
+@pytest.mark.parametrize("settings", SETTINGS.values(), ids=SETTINGS)
+def test_a_wrong_setting_of_the_resource_is_not_taken_for_a_wrong_file(settings: dict[str, str], exists: bool, path: Path) -> None:
+    if not exists:
+        path.unlink()
+    warehouse = LocalFile(DuckDBResource(database=str(path), connection_config=settings), memory_limit="1GB")
+
+    with pytest.raises(WarehouseError, match=r"cannot be opened with the settings of the DuckDB resource \(.+\)") as caught, warehouse.connection():
+        pass
+
+    assert caught.value.advice == "Correct connection_config of the DuckDBResource."
+    assert path.exists() is exists
+    assert not path.with_name(f"{path.name}.new").exists()
 
 
 @pytest.mark.long

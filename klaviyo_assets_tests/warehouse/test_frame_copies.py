@@ -200,3 +200,15 @@ def test_a_lazy_frame_keeps_no_sync_waiting(warehouse: LocalFile) -> None:
     with warehouse.connection() as connection:
         connection.execute("INSERT INTO t VALUES ('bob@example.com')")
     assert frame.collect().height == 1001, "it reads when it is evaluated"
+
+
+def test_what_cannot_be_locked_counts_as_a_copy_only_if_it_has_one(warehouse: LocalFile) -> None:
+    strange = warehouse.state_dir / "copies" / "strange"
+    (strange / "lock").mkdir(parents=True)
+    (warehouse.state_dir / "copies" / "notes.txt").write_text("mine")
+    assert warehouse.copies_in_use() == 0
+
+    (strange / "table.parquet").write_text("rows")
+    assert warehouse.copies_in_use() == 1
+    assert (strange / "table.parquet").read_text() == "rows"
+    assert (warehouse.state_dir / "copies" / "notes.txt").read_text() == "mine"

@@ -1,6 +1,7 @@
 """One DuckDB file, several processes, two major versions."""
 
 import contextlib
+import errno
 import os
 import subprocess
 import sys
@@ -293,3 +294,35 @@ def test_a_big_table_is_rewritten_only_if_many_rows_are_deleted(tmp_path: Path, 
         connection.execute("COMMIT")
 
     assert (tasks > 0) == rewritten
+
+
+def test_settings_of_a_resource_class_that_duckdb_refuses_are_named(tmp_path: Path) -> None:
+    resource = OwnSettings(database=str(tmp_path / "klaviyo.duckdb"), settings={"nosuch": "1"})
+
+    with pytest.raises(WarehouseError, match=r"klaviyo.duckdb cannot be opened with the settings of the DuckDB resource \(.*nosuch") as caught:
+        LocalFile(resource).connection().__enter__()
+    assert isinstance(caught.value.__cause__, duckdb.Error)
+
+
+def test_a_resource_class_that_cannot_open_the_file_says_why(tmp_path: Path) -> None:
+    class Offline(DuckDBResource):
+        @contextlib.contextmanager
+        def get_connection(self) -> Iterator[duckdb.DuckDBPyConnection]:
+            raise duckdb.ConnectionException("Connection Error: the key service does not answer")
+            yield
+
+    with pytest.raises(WarehouseError, match=r"cannot be opened as a DuckDB database \(Connection Error: the key service does not answer\)"):
+        LocalFile(Offline(database=str(tmp_path / "klaviyo.duckdb"))).connection().__enter__()
+
+
+@pytest.mark.parametrize("number", [errno.EINVAL, errno.EFBIG], ids=errno.errorcode.get)
+def test_an_error_of_the_system_without_an_explanation_is_shown_as_it_is(number: int, warehouse: LocalFile, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr("klaviyo_assets.warehouse.local_file.file_lock", fail)
+    with pytest.raises(WarehouseError) as caught, warehouse.connection():
+        pass
+
+    assert caught.value.summary == f"Files in {warehouse.path.parent} cannot be created: {os.strerror(number)}."
+    assert caught.value.advice.startswith("Check write permission and free disk space there, or set KLAVIYO_DUCKDB_PATH")

@@ -127,3 +127,25 @@ def test_a_lock_that_another_process_has_acquired_meanwhile_is_reported(warehous
     monkeypatch.setattr("klaviyo_assets.warehouse.own_process.lock_again", lambda _: False)
     with attached(warehouse.path), pytest.raises(WarehouseError, match="released this process's lock"), warehouse.connection():
         pass
+
+
+_LOCK = """
+import fcntl, sys
+with open(sys.argv[1], "r+b") as file:
+    fcntl.lockf(file, fcntl.LOCK_EX)
+    print("locked", flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.mark.long
+def test_a_lock_is_acquired_again_unless_another_process_has_it(warehouse: LocalFile) -> None:
+    command = [sys.executable, "-c", _LOCK, str(warehouse.path)]
+    with warehouse.path.open("r+b"), subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == b"locked\n"
+        assert not own_process.lock_again(warehouse.path)
+
+        other.communicate()
+        assert own_process.lock_again(warehouse.path)
+        assert is_locked_for_others(warehouse.path)

@@ -87,20 +87,23 @@ class DailyWindow:
         try:
             if self._bucket.put(RateItem(self.name, _now_ms())):
                 return
-        except sqlite3.Error as error:
+        except (OSError, sqlite3.Error) as error:  # OSError: of the bucket's lock
             self._warn(error)
             return
         self.check()
 
     def close(self) -> None:
         """Close the file."""
-        self._bucket.close()
+        try:
+            self._bucket.close()
+        except OSError as error:
+            self._warn(error)
 
     def _seconds_full(self) -> float:
         """Return the seconds until the request leaves the window that is as many requests ago as the limit allows; 0 if there is none."""
         try:
             oldest = self._bucket.peek(self.limit - 1)
-        except sqlite3.Error as error:
+        except (OSError, sqlite3.Error) as error:
             self._warn(error)
             return 0.0
         return max(0.0, (oldest.timestamp + _DAY_MS - _now_ms()) / 1000) if oldest is not None else 0.0

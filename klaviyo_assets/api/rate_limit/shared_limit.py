@@ -62,7 +62,7 @@ class SharedLimit:
         """Wait until the count of the last minute allows one more request. The limiter's lock blocks, so it is acquired in a thread."""
         try:
             require_granted(await asyncio.to_thread(self.limiter.try_acquire, name))
-        except sqlite3.Error as error:
+        except (OSError, sqlite3.Error) as error:  # OSError: of the limiter's lock
             self._warn(error)
 
     async def acquire_turn(self, name: str) -> None:

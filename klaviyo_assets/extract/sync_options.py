@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 
 from klaviyo_assets.catalog.columns import COMPUTED, WITHIN, Column
+from klaviyo_assets.catalog.replication import FullTable, Included
 from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.errors import InvalidRange
 from klaviyo_assets.extract.metric_selection import NO_RULES, MetricRules
@@ -68,7 +69,9 @@ def check_range(entry: ResourceType, request: SyncOptions) -> tuple[str, TimeWin
     """
     allowed = range_field(entry)
     if allowed is None:
-        raise InvalidRange(f"{entry.name} has no mode range: every sync reads it completely.", "Run it with mode incremental.")
+        if isinstance(entry.replication, FullTable | Included):
+            raise InvalidRange(f"{entry.name} has no mode range: every sync reads it completely.", "Run it with mode incremental.")
+        raise InvalidRange(f"{entry.name} has no mode range.", "Run it with mode incremental, or with mode full to read everything again.")
     if request.field not in (None, allowed):
         raise InvalidRange(f"{entry.name} cannot be read by a range of {request.field!r}.", f"Use field: {allowed}.")
     if request.window is None:

@@ -84,7 +84,7 @@ def actions_of(flow: HostRecord) -> Iterator[bytes]:
 def messages_of(flow: HostRecord) -> Iterator[bytes]:
     """Yield the messages of a flow as resource objects, with their action and their position; each variation of an A/B test is one."""
     for position, action in enumerate(_in_order(_read(flow.included)), 1):
-        found = {id_: message for message in _messages(action) if (id_ := _text((_loaded(message.raw) or {}).get("id"))) is not None}
+        found = {id_: message for message in _messages(action) if (id_ := _text(_loaded(_object(message.raw).get("id")))) is not None}
         for id_, message in found.items():
             where = {"flow_id": flow.id, "flow_action_id": action.id, "position": position, "status": action.status}
             values = where | _values(message)

@@ -312,7 +312,7 @@ def test_a_request_that_is_cancelled_during_its_turn_leaves_it_to_other_processe
 
 def is_held(lock: Path) -> bool:
     try:
-        with FileLock(lock, blocking=False):
+        with FileLock(lock).acquire(blocking=False):
             return False
     except Timeout:
         return True

@@ -1,10 +1,10 @@
 """Takes the records of one type from the pages of its host. Pure."""
 
-from collections.abc import Mapping, Sequence
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import msgspec
-from msgspec import UNSET, UnsetType
 
 from klaviyo_assets.catalog.resource_type import HostRecord, ResourceType
 from klaviyo_assets.decode.malformed import UnreadablePage
@@ -13,7 +13,7 @@ from klaviyo_assets.decode.page import Page, PageDecoder
 
 class _Identifier(msgspec.Struct):
     type: str
-    id: str | int | UnsetType = UNSET
+    id: str | int
 
 
 class _Document(msgspec.Struct):
@@ -64,9 +64,13 @@ class IncludedDecoder:
             named[record.id] = ids
         return IncludedPage(named, dict(self._of_type(page.included)))
 
-    def _of_type(self, included: Sequence[msgspec.Raw]) -> list[tuple[str, bytes]]:
-        found = ((msgspec.json.decode(raw, type=_Identifier), bytes(raw)) for raw in included)
-        return [(str(one.id), raw) for one, raw in found if one.type == self._type and one.id is not UNSET]
+    def _of_type(self, included: Sequence[msgspec.Raw]) -> Iterator[tuple[str, bytes]]:
+        """Yield the included resources of the type by id. What is no resource object counts as not included, so it is fetched."""
+        for raw in included:
+            with contextlib.suppress(msgspec.ValidationError):
+                one = msgspec.json.decode(raw, type=_Identifier)
+                if one.type == self._type:
+                    yield str(one.id), bytes(raw)
 
     def resource(self, document: bytes) -> bytes:
         """Return the JSON of the resource in a document with one.
@@ -74,7 +78,9 @@ class IncludedDecoder:
         Raises:
             ValueError: If it is not such a document.
         """
-        return bytes(msgspec.json.decode(document, type=_Document).data)
+        resource = msgspec.json.decode(document, type=_Document).data
+        msgspec.json.decode(resource, type=_Identifier)
+        return bytes(resource)
 
     def page(self, found: IncludedPage, fetched: Mapping[str, bytes]) -> Page:
         """Return the records of a page of the host.

@@ -1,4 +1,4 @@
-"""Adds the position in the response to decode errors."""
+"""Turns decode errors into errors of the response that users can read."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +12,7 @@ def locating_decode_errors() -> Iterator[None]:
     """Add the position to a decode error. The client drops the messages of parsers because they may quote response content; the decoder's do not.
 
     Raises:
-        InvalidResponse: The same error, with the position.
+        InvalidResponse: The same error, with the position; or what was found when a decoded page was used, outside of the client.
     """
     try:
         yield
@@ -22,3 +22,5 @@ def locating_decode_errors() -> Iterator[None]:
         raise InvalidResponse(
             f"{error.summary} {error.__cause__}", endpoint=error.endpoint, status=error.status, code=error.code, detail=error.detail
         ) from error.__cause__
+    except UnreadablePage as error:
+        raise InvalidResponse(f"Klaviyo's response is not the JSON that was expected. {error}") from error

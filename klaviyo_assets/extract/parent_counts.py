@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
+from urllib.parse import quote
 
 import msgspec
 
@@ -29,7 +30,7 @@ async def count_children(client: KlaviyoClient, parent: ResourceType, attribute:
     parameters = {f"additional-fields[{parent.jsonapi_type}]": attribute, f"fields[{parent.jsonapi_type}]": "id"}
     for id_ in ids:
         try:
-            response = await client.get(parent, f"{parent.endpoint.path}/{id_}", parameters, lambda body: _number(body, attribute))
+            response = await client.get(parent, f"{parent.endpoint.path}/{quote(id_, safe='')}", parameters, lambda body: _number(body, attribute))
         except NotFound as error:
             if not error.is_about_a_record:
                 raise

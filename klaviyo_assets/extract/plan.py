@@ -10,7 +10,7 @@ from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.extract.metric_selection import is_divided
 from klaviyo_assets.extract.slices import AnySlice, Slice, WindowKey
 from klaviyo_assets.extract.strategies.strategy import PlanContext, Strategy
-from klaviyo_assets.extract.sync_options import SyncMode
+from klaviyo_assets.extract.sync_options import SyncMode, check_range
 from klaviyo_assets.state.coverage import CoverageRow
 
 
@@ -39,6 +39,8 @@ def plan(strategy: Strategy, context: PlanContext, oldest: datetime | None) -> P
         InvalidRange: If the requested range cannot be read.
         CatalogError: If a strategy from outside of the package plans something that is not a slice.
     """
+    if context.options.mode is SyncMode.range:
+        check_range(context.entry, context.options)
     plans = [_plan(strategy, part, oldest) for part in parts_by_metric(context)]
     if len(plans) == 1:
         return plans[0]

@@ -174,9 +174,8 @@ class SliceReader:
         window = self._window
         if window is None or not self.can_split:
             return None
+        # At least a second before the end of the window, since more than four are left.
         border = (self._position(window) + max(self.time_left / 2, 2 * _SECOND) + _SECOND).replace(microsecond=0)
-        if border >= window.covers_to:
-            return None
         self.slice, above = window.cut_at(border)
         return above
 

@@ -68,7 +68,9 @@ def check_range(entry: ResourceType, request: SyncOptions) -> tuple[str, TimeWin
     """
     allowed = range_field(entry)
     if allowed is None:
-        raise InvalidRange(f"{entry.name} has no mode range: every sync reads it completely.", "Run it with mode incremental.")
+        if entry.replication.is_complete_read:
+            raise InvalidRange(f"{entry.name} has no mode range: every sync reads it completely.", "Run it with mode incremental.")
+        raise InvalidRange(f"{entry.name} has no mode range.", "Run it with mode incremental, or with mode full to read everything again.")
     if request.field not in (None, allowed):
         raise InvalidRange(f"{entry.name} cannot be read by a range of {request.field!r}.", f"Use field: {allowed}.")
     if request.window is None:

@@ -11,6 +11,7 @@ from klaviyo_assets.api.auth import ApiKey, origin
 from klaviyo_assets.api.client import KlaviyoClient
 from klaviyo_assets.api.client_settings import ClientSettings
 from klaviyo_assets.api.klaviyo_errors import (
+    EndlessLinks,
     ForeignLink,
     InvalidResponse,
     KlaviyoError,
@@ -115,6 +116,15 @@ def test_a_redirect_within_the_host_is_not_followed_either(server: Scripted) -> 
     error_text(server, RequestRefused)
 
     assert [path for path, _ in server.requests] == ["/api/lists"]
+
+
+def test_only_recent_links_are_kept_to_detect_a_loop(server: Scripted, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("klaviyo_assets.api.client._LINKS_KEPT", 3)
+    links = [f"{server.base_url}/api/lists?page%5Bcursor%5D={name}" for name in "abcdeacda"]
+    server.respond_with(*(page(str(number), next_url=link) for number, link in enumerate(links)))
+
+    assert error_text(server, EndlessLinks) == f"Klaviyo's page links form a loop. [GET /api/lists] {RUN_AGAIN}"
+    assert len(server.requests) == len("abcdeacda"), "the link of the first page was forgotten, that of the last but two was not"
 
 
 def test_loop_of_two_pages_is_detected(server: Scripted) -> None:

@@ -1,5 +1,6 @@
 """Base URLs, proxies and trusted certificates from the environment, and the error messages for invalid ones."""
 
+import ssl
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from klaviyo_assets.api import network
 from klaviyo_assets.api.auth import ApiKey
 from klaviyo_assets.api.base_url import InvalidBaseUrl, checked_base_url, is_loopback
 from klaviyo_assets.api.client import KlaviyoClient
@@ -201,6 +203,24 @@ def test_folder_without_certificates_gives_one_error_message(path: Callable[[Pat
     monkeypatch.setenv("SSL_CERT_DIR", str(path(tmp_path)))
 
     with pytest.raises(InvalidNetworkSetting, match=r"^SSL_CERT_DIR \(.*\) contains no certificates that OpenSSL can find"):
+        KlaviyoClient(ApiKey(KEY))
+
+
+def test_one_of_several_folders_must_have_certificates(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "5ed36f99.0").write_text(Path(certifi.where()).read_text().split("-----END CERTIFICATE-----")[0] + "-----END CERTIFICATE-----\n")
+    monkeypatch.setenv("SSL_CERT_DIR", f"{missing(tmp_path)}:{tmp_path}")
+
+    assert tls_context(KLAVIYO).verify_mode is ssl.CERT_REQUIRED
+
+
+@pytest.mark.parametrize("path", [missing, empty])
+def test_a_damaged_list_of_trusted_certificates_is_named_without_a_variable(
+    path: Callable[[Path], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("certifi.where", lambda: str(path(tmp_path)))
+    monkeypatch.setattr(network, "_trusted", network._trusted.__wrapped__)
+
+    with pytest.raises(InvalidNetworkSetting, match=r"^The list of trusted certificates cannot be used \(.+\)\. What to do: Reinstall certifi"):
         KlaviyoClient(ApiKey(KEY))
 
 

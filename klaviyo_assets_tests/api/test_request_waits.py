@@ -5,12 +5,18 @@ import logging
 from collections.abc import Coroutine
 from typing import Any
 
+import httpx
 import pytest
 
+from klaviyo_assets.api.auth import ApiKey
+from klaviyo_assets.api.client import KlaviyoClient
 from klaviyo_assets.api.klaviyo_errors import ConnectionFailed, RateLimited, ServerFault
 from klaviyo_assets.api.rate_limit.limiter import RateLimiter
 from klaviyo_assets.api.request_waits import RequestWaits, WaitReason
+from klaviyo_assets.api.response_memory import ResponseMemory
 from klaviyo_assets.catalog.endpoint import RateLimit
+from klaviyo_assets.decode import PageDecoder
+from klaviyo_assets_tests.api.client_helpers import KEY, LISTS, page
 from klaviyo_assets_tests.api.virtual_time import run_in_virtual_time
 
 EVENTS = "GET /api/events"
@@ -120,6 +126,39 @@ def test_requests_at_a_closed_limiter_are_not_logged_again(logged: Any) -> None:
     ((at, words),) = logged(work())
     assert at == 0
     assert "Klaviyo's rate limit is used up. The server asks to wait 30 seconds." in words
+
+
+def test_a_wait_of_some_seconds_for_the_rate_limit_is_logged_once_it_lasts(logged: Any) -> None:
+    async def work() -> None:
+        waits, limiter = RequestWaits(), RateLimiter("/api/events", RateLimit(350, 3500), 1.0)
+        limiter.release({"RateLimit-Limit": "3500", "RateLimit-Remaining": "0", "RateLimit-Reset": "9"}, await limiter.acquire())
+        with waits.of(EVENTS) as wait:
+            wait.begin("turn", limiter.wait_reason)
+            limiter.release({}, await limiter.acquire())
+        limiter.dispose()
+
+    ((at, words),) = logged(work())
+    assert 5 <= at < 9
+    assert words.startswith(f"{EVENTS}: waiting ")
+    assert "since the account's rate limit is used up. What to do: nothing, it continues by itself." in words
+
+
+def test_a_response_that_waits_for_memory_is_logged_with_the_reason(logged: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("klaviyo_assets.api.client.ResponseMemory", lambda: ResponseMemory(len(page("a").body)))
+
+    async def work() -> None:
+        transport = httpx.MockTransport(lambda request: httpx.Response(200, content=page("a").body))
+        async with KlaviyoClient(ApiKey(KEY), transport=transport) as client:
+            pages = client.pages(LISTS, {}, PageDecoder(LISTS).page)
+            await anext(pages)
+            other = asyncio.create_task(client.get(LISTS, "/api/lists", {}, PageDecoder(LISTS).page))
+            await asyncio.sleep(12)
+            await pages.aclose()
+            assert (await other).value.count == 1
+
+    ((at, words),) = logged(work())
+    assert 5 <= at <= 10
+    assert words == "GET /api/lists: the response is received after earlier ones are stored, to limit memory. What to do: nothing."
 
 
 def test_a_queue_for_a_slow_endpoint_is_logged_with_its_pace(logged: Any) -> None:

@@ -309,6 +309,28 @@ def test_error_has_what_happened_where_klaviyos_text_and_what_to_do(reply: Reply
     assert len(server.requests) == (2 if issubclass(kind, RequestFailed) else 1)
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"data": [{"type": "list", "id": "a"}], "links": {"next": null}, "errors": []}',
+        b'{"data": [{"type": "list", "id": "a"}], "links": {"next": null}, "errors": null}',
+        b'{"data": [{"type": "list", "id": "a", "attributes": {"errors": [{"detail": "A value."}]}}], "links": {"next": null}}',
+        b'{"data": [{"type": "list", "id": "a", "attributes": {"name": "errors"}}], "links": {"next": null}}',
+    ],
+    ids=["none", "null", "an attribute", "a value"],
+)
+def test_page_without_an_error_is_read_although_a_member_has_that_name(body: bytes, server: Scripted) -> None:
+    server.respond_with(Reply(body=body))
+
+    assert read_lists(server, retries=0)[0] == ["a"]
+
+
+def test_broken_json_with_errors_is_not_taken_for_an_error_of_klaviyo(server: Scripted) -> None:
+    server.respond_with(Reply(body=b'{"data": [], "errors": [{"detail": "A server err'))
+
+    assert error_text(server, InvalidResponse, retries=0).startswith("Klaviyo's response is not the JSON that was expected. [GET /api/lists: 200")
+
+
 NETWORK = "What to do: Check the network and https://status.klaviyo.com, then run the sync again. What was read so far is kept."
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import json
 import traceback
 
 import httpx
@@ -113,3 +114,16 @@ def test_error_of_a_too_large_response_keeps_no_body(reply: Reply, server: Scrip
 
 def size_of(value: object) -> int:
     return value.__sizeof__()
+
+
+@pytest.mark.parametrize("size", [500, 499])
+def test_complete_response_of_a_custom_transport_may_not_be_too_large_either(size: int) -> None:
+    body = json.dumps(page("A", None)).encode()
+    transport = httpx.MockTransport(lambda request: httpx.Response(200, content=body + b" " * (500 - len(body))))
+    settings = ClientSettings(max_response_bytes=size, max_retries=0)
+
+    if size == 500:
+        assert walk(transport, settings) == ["A"]
+        return
+    with pytest.raises(ResponseTooLarge, match=r"^Klaviyo's response is larger than 499 bytes, the maximum size of a response\."):
+        walk(transport, settings)

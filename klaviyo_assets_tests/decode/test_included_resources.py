@@ -56,3 +56,19 @@ def test_every_request_names_the_includes_and_their_fields() -> None:
 
     assert expected.items() <= FLOWS.page_parameters.items()
     assert FLOWS.record_parameters == expected
+
+
+@pytest.mark.parametrize(
+    "flow",
+    ['{"data":[{"type":"flow","id":"F1"}]}', '{"data":"F1"}', '{"data":{"type":"flow"}}', '{"data":{"id":7}}', '"F1"', "[]"],
+    ids=["list", "text", "no id", "number", "no object", "array"],
+)
+def test_an_included_relationship_of_another_form_is_null_and_stays_in_the_json_column(flow: str) -> None:
+    event = '{"type":"event","id":"E","relationships":{"attributions":{"data":[{"type":"attribution","id":"A"}]}}}'
+    attribution = f'{{"type":"attribution","id":"A","relationships":{{"flow":{flow},"campaign":{{"data":{{"type":"campaign","id":"C"}}}}}}}}'
+
+    page = PageDecoder(CATALOG["events"]).page(document(f"[{event}]", f"[{attribution}]".encode()))
+
+    (row,) = page.frame.to_dicts()
+    assert (row["attributed_flow_id"], row["attributed_campaign_id"]) == (None, "C")
+    assert f'"flow":{flow}' in row["attributions"]

@@ -8,6 +8,7 @@ import pytest
 from klaviyo_assets.catalog import CAMPAIGNS, CATALOG
 from klaviyo_assets.catalog.columns import INCLUDED, ColumnType
 from klaviyo_assets.decode import EXTRA, SYNCED_AT, PageDecoder, frame_schema
+from klaviyo_assets.decode.malformed import UnreadablePage
 from klaviyo_assets_tests.decode.samples import AT, DECODERS, TYPES, assert_schema, decoded, document, filled, record, sample, with_included
 from klaviyo_assets_tests.each import each
 
@@ -153,3 +154,42 @@ def test_mismatched_values_are_kept_unchanged(name: str, attributes: str, expect
 )
 def test_relationships(relationships: str, expected: dict[str, Any]) -> None:
     assert decoded("events", "{}", relationships) == expected
+
+
+# --- children of several parents, requested together
+
+
+def code(coupon: str | None, name: str) -> str:
+    return record("{}", "{}" if coupon is None else json.dumps({"coupon": {"data": {"type": "coupon", "id": coupon}}}), name)
+
+
+def test_each_child_has_the_parent_that_it_names() -> None:
+    page = DECODERS["coupon_codes"].page(document(code("A", "1"), code("B", "2")))
+
+    assert page.frame["coupon_id"].to_list() == ["A", "B"]
+
+
+def test_a_child_that_does_not_name_its_parent_has_the_only_one_that_was_requested() -> None:
+    page = DECODERS["coupon_codes"].page(document(code(None, "1"), code("B", "2"))).of_parent("A")
+
+    assert page.frame["coupon_id"].to_list() == ["A", "B"]
+
+
+def test_a_child_that_does_not_name_its_parent_is_refused_if_several_were_requested() -> None:
+    page = DECODERS["coupon_codes"].page(document(code("A", "1"), code(None, "2")))
+
+    with pytest.raises(UnreadablePage, match=r"^A record does not name its coupon, though several were requested together\.$"):
+        _ = page.frame
+
+
+DEEP = "[" * 100_000 + "]" * 100_000
+
+
+@pytest.mark.parametrize("members", [f'"meta":{DEEP},"links":{{}}', f'"links":{{"new":{DEEP}}}'], ids=["outside", "in the links"])
+def test_a_page_is_read_although_a_member_outside_of_its_records_is_nested_too_deeply(members: str) -> None:
+    assert DECODERS["events"].page(f'{{"data":[{record()}],{members}}}'.encode()).count == 1
+
+
+def test_a_page_that_is_nested_too_deeply_and_cut_is_refused() -> None:
+    with pytest.raises(UnreadablePage, match=r"^The page's JSON is nested too deeply\.$"):
+        DECODERS["events"].page(f'{{"data":[{record()}],"meta":{DEEP}'.encode())

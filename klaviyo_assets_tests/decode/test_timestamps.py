@@ -1,9 +1,12 @@
-"""Columns of timestamps: parsed at once if all have the usual form, else as the parser of single texts does."""
+"""Columns of timestamps and of dates: parsed at once if all have the usual form; what is neither is kept as it is."""
+
+import json
+from datetime import date
 
 import pytest
 
 from klaviyo_assets.catalog.columns import ColumnType, attribute
-from klaviyo_assets.decode.timestamps import instants, timestamp_or_none
+from klaviyo_assets.decode.timestamps import dates, instants, timestamp_or_none
 
 COLUMN = attribute("at", ColumnType.TIMESTAMP, "x")
 WHOLE_SECONDS = ["2026-01-02T03:04:05+00:00", None, "1969-12-31T23:59:59+00:00"]
@@ -36,3 +39,18 @@ def test_a_column_has_what_each_text_means(odd: list[str]) -> None:
 def test_a_column_without_rows_or_without_values() -> None:
     assert instants(COLUMN, [], []).to_list() == []
     assert instants(COLUMN, [None, None], [None, None]).to_list() == [None, None]
+
+
+DAY = attribute("window.day", ColumnType.DATE, "x")
+
+
+@pytest.mark.parametrize("odd", ["2026-02-30", "2026-1-02", "02/01/2026", "2026-01-02T03:04:05+00:00", " 2026-01-02", "", "yesterday", "+2026-01-02"])
+def test_a_text_that_is_no_date_is_kept_as_it_is(odd: str) -> None:
+    extras = [None, b'{"new":1,"window":{"other":[1, 2]}}', None, None]
+
+    found = dates(DAY, ["2026-01-31", odd, None, odd], extras)
+
+    assert found.to_list() == [date(2026, 1, 31), None, None, None]
+    assert (extras[0], extras[2]) == (None, None)
+    assert json.loads(extras[1] or b"") == {"new": 1, "window": {"other": [1, 2], "day": odd}}
+    assert json.loads(extras[3] or b"") == {"window": {"day": odd}}

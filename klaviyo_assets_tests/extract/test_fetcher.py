@@ -3,30 +3,39 @@
 import asyncio
 import random
 import tempfile
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
+import httpx
 import msgspec
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from klaviyo_assets.api.client import ApiResponse
+from klaviyo_assets.api.auth import ApiKey
+from klaviyo_assets.api.client import ApiResponse, KlaviyoClient
+from klaviyo_assets.api.client_settings import ClientSettings
+from klaviyo_assets.api.klaviyo_errors import InvalidResponse, NotFound, ScopeMissing
 from klaviyo_assets.catalog import CATALOG
 from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.decode import Page
+from klaviyo_assets.decode.page import frame_of
 from klaviyo_assets.extract.chain_position import Position
 from klaviyo_assets.extract.fetcher import Fetcher
 from klaviyo_assets.extract.page_sink import SliceId
-from klaviyo_assets.extract.slices import AnySlice, Slice, SubsetSlice
+from klaviyo_assets.extract.slices import AnySlice, ParentGroupSlice, Slice, SubsetSlice
 from klaviyo_assets.load.batch import Batch
 from klaviyo_assets.staging.manifest import new_manifest
 from klaviyo_assets.staging.staging import Staging
+from klaviyo_assets.state.child_parts import ChildPart
 from klaviyo_assets.state.coverage import BEGINNING
+from klaviyo_assets_tests.api.client_helpers import HTML, KEY, errors
+from klaviyo_assets_tests.api.scripted import Reply, scripted_server
 from klaviyo_assets_tests.extract.simulated import DAYS, DENSITIES, NOW, TOP, Collection, at, fetched, ids_in, merged, planned_slices, random_times
 
 
@@ -306,9 +315,10 @@ def test_pages_grow_again_after_a_wide_record() -> None:
 
 @dataclass
 class CountingSink:
-    """A sink that only collects the ids of each slice, and which slices are finished."""
+    """A sink that only collects the pages, the ids of each slice, and which slices are finished."""
 
     ids: list[list[str]] = field(default_factory=list)
+    pages: list[Page] = field(default_factory=list)
     ends: list[datetime | None] = field(default_factory=list)
     finished: set[int] = field(default_factory=set)
 
@@ -319,6 +329,7 @@ class CountingSink:
 
     def add(self, slice_id: SliceId, page: Page, read_up_to: datetime | None, position: Position | None = None) -> None:
         self.ids[slice_id] += [record.id for record in page.records]
+        self.pages.append(page)
 
     def truncate(self, slice_id: SliceId, end: datetime) -> None:
         self.ends[slice_id] = end
@@ -343,3 +354,78 @@ def test_any_sink_can_receive_the_pages() -> None:
     assert len({id_ for ids in sink.ids for id_ in ids}) == len(times)
     assert sink.finished == set(range(len(sink.ids)))
     assert len(sink.ids) > len(planned_slices("events", times))  # idle workers have split slices
+
+
+# --- responses of a server
+
+CODES = CATALOG["coupon_codes"]
+
+
+def read_from(responder: Callable[[str], Reply], entry: ResourceType, slices: Sequence[AnySlice]) -> tuple[Fetcher, list[str]]:
+    """Read slices from a server, and build the frame of each page; return the fetcher and the ids of the records."""
+    sink = CountingSink()
+
+    async def after_page() -> None:
+        frame_of(sink.pages)
+
+    async def run() -> Fetcher:
+        options = ClientSettings(base_url=server.base_url, max_retries=0, rate_limit_share=1.0)
+        async with KlaviyoClient(ApiKey(KEY), options) as client:
+            fetcher = Fetcher(client, entry, sink, after_page)
+            await fetcher.run(slices)
+            return fetcher
+
+    with scripted_server() as server:
+        server.responder = lambda path: responder(unquote(path))
+        fetcher = asyncio.run(run())
+    return fetcher, [id_ for ids in sink.ids for id_ in ids]
+
+
+def codes_of(*coupons: str, named: bool = True) -> Reply:
+    relationships = [{"coupon": {"data": {"type": "coupon", "id": id_}}} if named else {} for id_ in coupons]
+    data = [{"type": "coupon-code", "id": f"{id_}-1", "relationships": one} for id_, one in zip(coupons, relationships, strict=True)]
+    return Reply(body=msgspec.json.encode({"data": data, "links": {"next": None}}))
+
+
+def group_of(*coupons: str) -> ParentGroupSlice:
+    return ParentGroupSlice(CODES.subsets[0], coupons, "coupon_id", TOP, "expires_at", ChildPart())
+
+
+def test_of_a_group_of_parents_only_the_deleted_one_is_not_read() -> None:
+    def respond(path: str) -> Reply:
+        if '"B"' in path:
+            return errors(404, "not_found", "A coupon with id B does not exist.")
+        return codes_of(*(id_ for id_ in "AC" if f'"{id_}"' in path))
+
+    fetcher, ids = read_from(respond, CODES, [group_of("A", "B", "C")])
+
+    assert sorted(ids) == ["A-1", "C-1"]
+    assert fetcher.state.gone_parents == ["B"]
+    assert sorted(one.whole_parts[0][0] for one in fetcher.state.finished) == ["A", "B", "C"]
+
+
+@pytest.mark.parametrize("coupons", [("A", "B"), ("A",)], ids=["group", "single"])
+def test_a_404_from_something_in_front_of_klaviyo_does_not_say_that_a_parent_was_deleted(coupons: tuple[str, ...]) -> None:
+    with pytest.raises(NotFound):
+        read_from(lambda path: Reply(404, b"<html>", HTML), CODES, [group_of(*coupons)])
+
+
+def test_a_child_that_does_not_name_its_parent_is_an_error_of_the_response_if_several_were_requested() -> None:
+    unnamed = codes_of("A", named=False)
+    assert read_from(lambda path: unnamed, CODES, [group_of("A")])[1] == ["A-1"]
+
+    with pytest.raises(InvalidResponse, match=r"^Klaviyo's response is not the JSON that was expected\. A record does not name its coupon, though"):
+        read_from(lambda path: unnamed, CODES, [group_of("A", "B")])
+
+
+@pytest.mark.parametrize(("name", "requests"), [("metrics", ["flow-triggers", None]), ("web_feeds", [None])])
+def test_a_scope_that_is_taken_away_during_the_read_stops_it_once_no_include_can_be_the_reason(name: str, requests: list[str | None]) -> None:
+    entry, requested = CATALOG[name], list[str | None]()
+
+    def respond(path: str) -> Reply:
+        requested.append(httpx.URL(path).params.get("include"))
+        return errors(403, "permission_denied", "You do not have permission to perform this action.")
+
+    with pytest.raises(ScopeMissing, match=f"lacks the scope {entry.scope}"):
+        read_from(respond, entry, [SubsetSlice(entry.subsets[0])])
+    assert requested == requests

@@ -5,12 +5,12 @@ from datetime import timedelta
 import pytest
 
 from klaviyo_assets.catalog import CATALOG, EVENTS
-from klaviyo_assets.catalog.replication import Incremental, NewestFirst
+from klaviyo_assets.catalog.replication import FullTable, Included, Incremental, NewestFirst
 from klaviyo_assets.errors import InvalidRange
 from klaviyo_assets.extract.slice_query import slice_parameters
 from klaviyo_assets.extract.slices import SubsetSlice
 from klaviyo_assets.extract.strategies.strategy import LAG
-from klaviyo_assets.extract.sync_options import SyncMode, SyncOptions
+from klaviyo_assets.extract.sync_options import SyncMode, SyncOptions, range_field
 from klaviyo_assets.state.coverage import BEGINNING, TimeWindow, merge_coverage
 from klaviyo_assets_tests.accounts import COLLECTIONS
 from klaviyo_assets_tests.each import each
@@ -55,6 +55,16 @@ def test_a_full_table_type_has_no_range(name: str) -> None:
     with pytest.raises(InvalidRange, match=f"{name} has no mode range: every sync reads it completely") as caught:
         planned(name, SyncOptions(SyncMode.range, window=TimeWindow(at(1), at(2))))
     assert "Run it with mode incremental." in str(caught.value)
+
+
+WITHOUT_RANGE = [name for name, entry in CATALOG.items() if range_field(entry) is None and not isinstance(entry.replication, FullTable | Included)]
+
+
+@each(WITHOUT_RANGE)
+def test_a_type_whose_syncs_do_not_read_everything_has_no_range_either(name: str) -> None:
+    with pytest.raises(InvalidRange) as caught:
+        planned(name, SyncOptions(SyncMode.range, window=TimeWindow(at(1), at(2))))
+    assert str(caught.value) == f"{name} has no mode range. What to do: Run it with mode incremental, or with mode full to read everything again."
 
 
 # --- the first read

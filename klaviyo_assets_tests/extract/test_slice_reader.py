@@ -218,6 +218,36 @@ def test_a_split_leaves_no_gap_and_keeps_a_distance_from_the_last_record(end: fl
     assert reader.read_up_to is None or reader.read_up_to <= border
 
 
+def test_an_estimate_of_the_pages_to_come_exists_once_the_density_is_known() -> None:
+    reader = reader_of(window_slice(10_000))
+    assert reader.pages_expected == math.inf
+    accept(reader, 0, 1000)
+    assert reader.pages_expected == pytest.approx(9)
+    above = reader.split()
+    assert above is not None
+
+    assert reader.spawn(above, SliceId(1)).pages_expected == pytest.approx(4.5, rel=0.01), "that of the slice that it was split off"
+    accept(reader, 1000, 1500, last=True)
+    assert reader.pages_expected == 0
+
+
+@pytest.mark.parametrize("part", [SubsetSlice(Subset("live")), newest_first_slice(10_000)], ids=["whole", "newest first"])
+def test_the_pages_to_come_of_a_slice_that_cannot_be_measured_are_unknown_before_the_first(part: AnySlice) -> None:
+    assert reader_of(part).pages_expected == math.inf
+
+
+def test_only_a_chain_that_would_begin_later_is_worth_a_restart() -> None:
+    by_time, whole, out_of_order = reader_of(window_slice(100)), reader_of(SubsetSlice(Subset("live"))), reader_of(window_slice(100))
+    assert not by_time.has_advanced
+    accept(by_time, 0, 5)
+    accept(whole, 0, 5)
+    accept(out_of_order, 5, 0, 7)
+
+    assert (by_time.has_advanced, whole.has_advanced, out_of_order.has_advanced) == (True, False, False)
+    by_time.restart()
+    assert not by_time.has_advanced
+
+
 @pytest.mark.parametrize("part", [newest_first_slice(10_000), SubsetSlice(Subset("live"))], ids=["newest first", "whole"])
 def test_some_slices_are_never_split(part: AnySlice) -> None:
     reader = reader_of(part)

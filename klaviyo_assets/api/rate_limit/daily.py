@@ -70,6 +70,7 @@ class DailyWindow:
 
     def __init__(self, name: str, limit: int, share: float, shared: Path | None) -> None:
         self.name = name
+        self._has_warned = False
         self.limit = max(1, math.floor(limit * share))
         self._bucket = self._opened(shared)
 
@@ -87,20 +88,23 @@ class DailyWindow:
         try:
             if self._bucket.put(RateItem(self.name, _now_ms())):
                 return
-        except sqlite3.Error as error:
+        except (OSError, sqlite3.Error) as error:  # OSError: of the bucket's lock
             self._warn(error)
             return
         self.check()
 
     def close(self) -> None:
         """Close the file."""
-        self._bucket.close()
+        try:
+            self._bucket.close()
+        except OSError as error:
+            self._warn(error)
 
     def _seconds_full(self) -> float:
         """Return the seconds until the request leaves the window that is as many requests ago as the limit allows; 0 if there is none."""
         try:
             oldest = self._bucket.peek(self.limit - 1)
-        except sqlite3.Error as error:
+        except (OSError, sqlite3.Error) as error:
             self._warn(error)
             return 0.0
         return max(0.0, (oldest.timestamp + _DAY_MS - _now_ms()) / 1000) if oldest is not None else 0.0
@@ -119,7 +123,11 @@ class DailyWindow:
         return _file_bucket(rates, shared)
 
     def _warn(self, error: Exception) -> None:
-        _log.warning("%s: the requests of the last 24 hours cannot be counted across processes, since the file cannot be used: %s", self.name, error)
+        if not self._has_warned:  # once, since each request would fail in the same way
+            self._has_warned = True
+            _log.warning(
+                "%s: the requests of the last 24 hours cannot be counted across processes, since the file cannot be used: %s", self.name, error
+            )
 
 
 def _file_bucket(rates: list[Rate], path: Path) -> SQLiteBucket:

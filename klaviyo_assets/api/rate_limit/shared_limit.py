@@ -57,12 +57,13 @@ class SharedLimit:
         self.limiter = Limiter(bucket, buffer_ms=5)
         self._folder = state.parent
         self._turn = FileLock(turn, mode=private_files.FILE_MODE)
+        self._has_warned = False
 
     async def count(self, name: str) -> None:
         """Wait until the count of the last minute allows one more request. The limiter's lock blocks, so it is acquired in a thread."""
         try:
             require_granted(await asyncio.to_thread(self.limiter.try_acquire, name))
-        except sqlite3.Error as error:
+        except (OSError, sqlite3.Error) as error:  # OSError: of the limiter's lock
             self._warn(error)
 
     async def acquire_turn(self, name: str) -> None:
@@ -110,7 +111,9 @@ class SharedLimit:
         return True
 
     def _warn(self, error: Exception) -> None:
-        _log.warning("%s: %s", NOT_SHARED % self._folder, error)
+        if not self._has_warned:  # once, since each request would fail in the same way
+            self._has_warned = True
+            _log.warning("%s: %s", NOT_SHARED % self._folder, error)
 
 
 def shared_limit(rates: Sequence[Rate], state: Path) -> SharedLimit:

@@ -7,7 +7,7 @@ from datetime import datetime
 from klaviyo_assets.catalog.replication import FullTable
 from klaviyo_assets.extract.slices import SubsetSlice
 from klaviyo_assets.extract.strategies.strategy import Completion, PlanContext
-from klaviyo_assets.extract.sync_options import SyncMode, check_range
+from klaviyo_assets.extract.sync_options import SyncMode
 
 
 @dataclass(frozen=True)
@@ -25,12 +25,7 @@ class FullTableStrategy:
 
         Of two records with the same value, at the end of a page and at the beginning of the next one, such a cursor may skip the second. In the
         opposite order, it would be the first.
-
-        Raises:
-            InvalidRange: If a range is requested, which this replication does not support.
         """
-        if context.options.mode is SyncMode.range:
-            check_range(context.entry, context.options)
         orders = (False, True) if self.replication.order else (False,)
         return [SubsetSlice(subset, descending) for subset in context.entry.subsets for descending in orders]
 

@@ -9,7 +9,7 @@ from klaviyo_assets.catalog.replication import PerParent
 from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.extract.slices import ParentGroupSlice
 from klaviyo_assets.extract.strategies.strategy import Completion, PlanContext
-from klaviyo_assets.extract.sync_options import SyncMode, check_range
+from klaviyo_assets.extract.sync_options import SyncMode
 from klaviyo_assets.state.child_parts import END, ChildPart
 from klaviyo_assets.state.coverage import BEGINNING, CoverageRow, TimeWindow
 from klaviyo_assets.state.parent_facts import ROWS_PER_PART
@@ -41,13 +41,7 @@ class ParentGroupsStrategy:
         return None
 
     def plan(self, context: PlanContext, oldest: datetime | None) -> Sequence[ParentGroupSlice]:
-        """Return the slices: first those of parents that are due, the longest unread ones first.
-
-        Raises:
-            InvalidRange: If a range is requested, which this replication does not support.
-        """
-        if context.options.mode is SyncMode.range:
-            check_range(context.entry, context.options)
+        """Return the slices: first those of parents that are due, the longest unread ones first."""
         due, done = due_parents(context), dict[str, list[ChildPart]]()
         for row, part in read_before(context):
             done.setdefault(row.parent, []).append(part)

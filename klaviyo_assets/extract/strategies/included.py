@@ -7,7 +7,7 @@ from datetime import datetime
 from klaviyo_assets.catalog.replication import Included
 from klaviyo_assets.extract.slices import SubsetSlice
 from klaviyo_assets.extract.strategies.strategy import Completion, PlanContext
-from klaviyo_assets.extract.sync_options import SyncMode, check_range
+from klaviyo_assets.extract.sync_options import SyncMode
 
 
 @dataclass(frozen=True)
@@ -21,13 +21,7 @@ class IncludedStrategy:
         return None
 
     def plan(self, context: PlanContext, oldest: datetime | None) -> Sequence[SubsetSlice]:
-        """Return a slice for each subset of the host.
-
-        Raises:
-            InvalidRange: If a range is requested, which this replication does not support.
-        """
-        if context.options.mode is SyncMode.range:
-            check_range(context.entry, context.options)
+        """Return a slice for each subset of the host."""
         return [SubsetSlice(subset) for subset in context.entry.required_host.entry.subsets]
 
     def completion(self, mode: SyncMode) -> Completion:

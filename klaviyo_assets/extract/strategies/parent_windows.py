@@ -8,7 +8,7 @@ from klaviyo_assets.catalog.replication import PerParent
 from klaviyo_assets.extract.slices import Slice
 from klaviyo_assets.extract.strategies.strategy import LAG, Completion, PlanContext
 from klaviyo_assets.extract.strategies.verification import child_windows, first_read_first, read_completely
-from klaviyo_assets.extract.sync_options import SyncMode, check_range
+from klaviyo_assets.extract.sync_options import SyncMode
 from klaviyo_assets.state.coverage import BEGINNING, TimeWindow
 
 
@@ -26,13 +26,7 @@ class ParentWindowsStrategy:
         return None
 
     def plan(self, context: PlanContext, oldest: datetime | None) -> Sequence[Slice]:
-        """Return the slices of each parent, those of unread parents first.
-
-        Raises:
-            InvalidRange: If a range is requested, which this replication does not support.
-        """
-        if context.options.mode is SyncMode.range:
-            check_range(context.entry, context.options)
+        """Return the slices of each parent, those of unread parents first."""
         windows = child_windows(context)
         complete = read_completely(context, windows)
         whole = [TimeWindow(BEGINNING, context.top)]

@@ -9,7 +9,7 @@ from klaviyo_assets.extract.slices import ParentSlice
 from klaviyo_assets.extract.strategies.grouped_parents import ParentGroupsStrategy
 from klaviyo_assets.extract.strategies.parent_windows import ParentWindowsStrategy
 from klaviyo_assets.extract.strategies.strategy import Completion, PlanContext, Strategy
-from klaviyo_assets.extract.sync_options import SyncMode, check_range
+from klaviyo_assets.extract.sync_options import SyncMode
 from klaviyo_assets.state.coverage import BEGINNING
 
 _VISIBLE_WITHIN = timedelta(hours=1)
@@ -31,13 +31,7 @@ class PerParentStrategy:
         return None
 
     def plan(self, context: PlanContext, oldest: datetime | None) -> Sequence[ParentSlice]:
-        """Return a slice for each parent and subset.
-
-        Raises:
-            InvalidRange: If a range is requested, which this replication does not support.
-        """
-        if context.options.mode is SyncMode.range:
-            check_range(context.entry, context.options)
+        """Return a slice for each parent and subset."""
         parent = context.entry.required_parent
         read_at: dict[str, datetime] = {}
         for row in context.trusted:

@@ -21,7 +21,7 @@ from klaviyo_assets.catalog.resource_type import Subset
 from klaviyo_assets.extract.report_facts import ReportFacts
 from klaviyo_assets.extract.slices import ReportSlice
 from klaviyo_assets.extract.strategies.strategy import Completion, PlanContext
-from klaviyo_assets.extract.sync_options import SyncMode, check_range
+from klaviyo_assets.extract.sync_options import SyncMode
 from klaviyo_assets.state.coverage import CoverageRow, TimeWindow, minus
 
 DAYS_PER_REQUEST = 60
@@ -65,13 +65,7 @@ class ReportStrategy:
         return None
 
     def plan(self, context: PlanContext, oldest: datetime | None) -> Sequence[ReportSlice]:
-        """Return a slice for each window, conversion metric and group of ids that is due, newest window first.
-
-        Raises:
-            InvalidRange: If a range is requested, which this replication does not support.
-        """
-        if context.options.mode is SyncMode.range:
-            check_range(context.entry, context.options)
+        """Return a slice for each window, conversion metric and group of ids that is due, newest window first."""
         facts = context.required_report
         slices = [
             (self._slice(context, facts, window, subset, ids), read_at)

@@ -1,6 +1,9 @@
 """The daily limit of reports: counted across processes and restarts; a used-up day is an error at once."""
 
 import asyncio
+import contextlib
+import shutil
+import sqlite3
 import subprocess
 import sys
 import time
@@ -102,6 +105,40 @@ def test_a_file_that_cannot_be_opened_now_keeps_its_count(tmp_path: Path, caplog
 
     assert "cannot be counted across processes" in caplog.text
     assert path.read_bytes() == before
+
+
+def drop_the_table(path: Path) -> None:
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        connection.execute("DROP TABLE rate_bucket")
+
+
+def replace_the_lock(path: Path) -> None:
+    path.with_name(f"{path.name}.lock").unlink(missing_ok=True)
+    path.with_name(f"{path.name}.lock").mkdir()
+
+
+def replace_the_folder(path: Path) -> None:
+    shutil.rmtree(path.parent)
+    path.parent.write_text("")
+
+
+@pytest.mark.parametrize("damage", [drop_the_table, replace_the_lock, replace_the_folder])
+def test_requests_are_still_sent_if_the_file_cannot_be_used_any_longer(
+    damage: Callable[[Path], None], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def enter() -> None:
+        limiter = RateLimiter(PATH, RateLimit(75, 750, daily=2), 1.0, tmp_path / "limits")
+        limiter.release({}, await limiter.acquire())
+        (path,) = (tmp_path / "limits").glob("*.day.sqlite")
+        damage(path)
+        for _ in range(3):
+            limiter.release({}, await asyncio.wait_for(limiter.acquire(), timeout=30))
+        limiter.dispose()
+
+    asyncio.run(enter())
+
+    expected = f"{PATH}: the requests of the last 24 hours cannot be counted across processes, since the file cannot be used: "
+    assert sum(expected in message for message in caplog.messages) == 1
 
 
 def test_the_limiter_counts_what_it_sends_and_stops_at_once(at: Callable[[float], None], tmp_path: Path) -> None:

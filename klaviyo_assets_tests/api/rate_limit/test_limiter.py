@@ -145,6 +145,27 @@ def test_unused_turn_blocks_no_request(monkeypatch: pytest.MonkeyPatch) -> None:
     assert 40 < run_in_virtual_time(rush(), monkeypatch) < 55
 
 
+def test_request_that_is_cancelled_while_it_has_the_turn_passes_it_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def rush() -> float:
+        limiter = RateLimiter("/api/accounts", TIER_XS, 1.0)
+        await limiter.acquire()
+        waiting = asyncio.create_task(limiter.acquire())
+        await asyncio.sleep(0)
+        limiter.release({})
+        await asyncio.sleep(0.5)
+        limiter.close_for(20)
+        await asyncio.sleep(10)
+        waiting.cancel()
+        await asyncio.gather(waiting, return_exceptions=True)
+        began = now()
+        await asyncio.wait_for(limiter.acquire(), 60)
+        limiter.release({})
+        limiter.dispose()
+        return now() - began
+
+    assert 10 <= run_in_virtual_time(rush(), monkeypatch) <= 10 + SOON
+
+
 # --- the limiter closes
 
 

@@ -8,11 +8,13 @@ import sqlite3
 import subprocess
 import sys
 import time
-from contextlib import ExitStack
+from collections.abc import Callable
+from contextlib import ExitStack, closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from filelock import FileLock, Timeout
 
 from klaviyo_assets.api.rate_limit.limiter import RateLimiter
 from klaviyo_assets.catalog.endpoint import TIER_M, TIER_S, TIER_XL, TIER_XS, RateLimit
@@ -222,3 +224,96 @@ def test_deleted_folder_is_recreated(tmp_path: Path, monkeypatch: pytest.MonkeyP
     asyncio.run(enter())
     limiter.dispose()
     assert list(folder.glob("*.answered"))
+
+
+def drop_the_table(folder: Path) -> None:
+    (state,) = folder.glob("*.sqlite")
+    with closing(sqlite3.connect(state)) as connection:
+        connection.execute("DROP TABLE rate_bucket")
+
+
+def replace_the_lock(folder: Path) -> None:
+    (state,) = folder.glob("*.sqlite")
+    state.with_name(f"{state.name}.lock").unlink(missing_ok=True)
+    state.with_name(f"{state.name}.lock").mkdir()
+
+
+def replace_the_turn(folder: Path) -> None:
+    (state,) = folder.glob("*.sqlite")
+    state.with_name(f"{state.name}.turn").unlink(missing_ok=True)
+    state.with_name(f"{state.name}.turn").mkdir()
+
+
+def replace_the_folder(folder: Path) -> None:
+    shutil.rmtree(folder)
+    folder.write_text("")
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")  # as above
+@pytest.mark.parametrize("limit", [RateLimit(3, 600), RateLimit(1, 600)], ids=["three per second", "one per second"])
+@pytest.mark.parametrize("damage", [drop_the_table, replace_the_lock, replace_the_turn, replace_the_folder])
+def test_requests_are_still_sent_if_the_files_cannot_be_used_any_longer(
+    damage: Callable[[Path], None], limit: RateLimit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("klaviyo_assets.api.rate_limit.pacing._SPARE", -0.95)
+    folder = tmp_path / "limits"
+    limiter = RateLimiter("/api/accounts", limit, 1.0, folder)
+
+    async def enter() -> None:
+        limiter.release({}, await asyncio.wait_for(limiter.acquire(), timeout=30))
+        damage(folder)
+        for _ in range(2):
+            limiter.release({}, await asyncio.wait_for(limiter.acquire(), timeout=30))
+
+    asyncio.run(enter())
+    limiter.dispose()
+    expected = f"does not consider other processes on this machine, since the folder {folder} cannot be used: "
+    assert sum(expected in message for message in caplog.messages) == 1
+
+
+def test_a_process_that_keeps_its_turn_is_waited_for_only_so_long(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("klaviyo_assets.api.rate_limit.shared_limit._MAX_TURN_WAIT", 0.1)
+    limiter = RateLimiter("/api/accounts", TIER_XS, 1.0, tmp_path)
+    (turn,) = tmp_path.glob("*.turn")
+
+    async def enter() -> None:
+        limiter.release({}, await asyncio.wait_for(limiter.acquire(), timeout=30))
+
+    with FileLock(turn):  # of a process that has been suspended
+        asyncio.run(enter())
+    limiter.dispose()
+
+    (message,) = caplog.messages
+    assert message == "/api/accounts: another process on this machine has kept its turn for 0 s; this one no longer waits for it"
+
+
+def test_a_request_that_is_cancelled_during_its_turn_leaves_it_to_other_processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("klaviyo_assets.api.rate_limit.pacing._SPARE", 1000.0)
+    waiting_long = RateLimiter("/api/accounts", TIER_XS, 1.0, tmp_path)
+    monkeypatch.setattr("klaviyo_assets.api.rate_limit.pacing._SPARE", -0.95)
+    other = RateLimiter("/api/accounts", RateLimit(1, 600), 1.0, tmp_path)
+    (turn,) = tmp_path.glob("*.turn")
+
+    async def enter() -> None:
+        waiting_long.release({}, await asyncio.wait_for(waiting_long.acquire(), timeout=30))
+        cancelled = asyncio.create_task(waiting_long.acquire())
+        while not is_held(turn):  # noqa: ASYNC110  # a lock tells no event that it is held
+            await asyncio.sleep(0.01)
+        cancelled.cancel()
+        await asyncio.gather(cancelled, return_exceptions=True)
+        assert not is_held(turn)
+        other.release({}, await asyncio.wait_for(other.acquire(), timeout=30))
+
+    asyncio.run(enter())
+    for limiter in (waiting_long, other):
+        limiter.dispose()
+
+
+def is_held(lock: Path) -> bool:
+    try:
+        with FileLock(lock).acquire(blocking=False):
+            return False
+    except Timeout:
+        return True

@@ -10,6 +10,8 @@ import pytest
 
 from klaviyo_assets.api.filters import any_of
 from klaviyo_assets.catalog import CATALOG
+from klaviyo_assets.catalog.catalog_errors import MissingTrait
+from klaviyo_assets.extract.plan import plan
 from klaviyo_assets.extract.report_facts import ReportFacts
 from klaviyo_assets.extract.slices import ReportSlice
 from klaviyo_assets.extract.strategies import strategy_for
@@ -177,6 +179,27 @@ def test_observations_ask_for_the_sends_of_30_days() -> None:
 
     assert one.window == {"observed_on": "2026-03-10"}
     assert one.body["timeframe"] == {"start": "2026-02-09T00:00:00+00:00", "end": "2026-03-10T23:30:00+00:00"}
+
+
+def test_windows_read_with_other_columns_are_reported_as_read_again() -> None:
+    entry, current = CATALOG["campaign_report"], read("campaign_report", planned("campaign_report"))
+    earlier = [replace(row, fingerprint="earlier") for row in current]
+
+    def is_stale(*covered: CoverageRow) -> bool:
+        context = PlanContext(entry, SyncOptions(), covered, NOW + timedelta(hours=1), "current", report=FACTS)
+        return plan(strategy_for(entry), context, None).stale
+
+    assert is_stale(*earlier)
+    assert is_stale(*current[1:], earlier[0])
+    assert not is_stale(*current)
+    assert not is_stale(*current, replace(earlier[0], start=NOW - 9000 * DAY, end=NOW - 8000 * DAY)), "no window of the account's history"
+
+
+def test_planning_a_report_of_your_own_needs_its_facts() -> None:
+    context = PlanContext(replace(CATALOG["campaign_report"], name="my_report"), SyncOptions(), (), NOW, "current")
+
+    with pytest.raises(MissingTrait, match=r"^The resource type my_report has no report, but the code that uses it needs one\."):
+        strategy_for(context.entry).plan(context, None)
 
 
 def test_windows_read_with_other_columns_are_read_again() -> None:

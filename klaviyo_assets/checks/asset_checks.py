@@ -194,6 +194,8 @@ def included_complete(fetched: int | None, incomplete: int, entry: ResourceType,
         entry: The resource type.
         asset: Key of the asset.
     """
+    if fetched is None and not incomplete:
+        return _not_recorded(entry, asset)
     names = " and ".join(dict.fromkeys(column.path[1] for column in entry.included_columns))
     sentences = [f"The responses for {entry.name} included all {names} that they name."] if not fetched and not incomplete else []
     if fetched:
@@ -214,13 +216,13 @@ def host_complete(fetched: int | None, entry: ResourceType, asset: dg.AssetKey) 
     """Report how many records the responses of the host named but did not include.
 
     Args:
-        fetched: Their number in the last successful sync; None if there was none.
+        fetched: Their number in the last successful sync; None if none has recorded it.
         entry: The resource type.
         asset: Key of the asset.
     """
     host = entry.required_host.entry.name
     if fetched is None:
-        return nothing_to_check(INCLUDED_COMPLETE, f"No sync of {entry.name} has succeeded yet.", asset)
+        return _not_recorded(entry, asset)
     words = f"The responses for {host} included every record that they name."
     if fetched:
         words = (
@@ -235,6 +237,11 @@ def host_complete(fetched: int | None, entry: ResourceType, asset: dg.AssetKey) 
         description=words,
         metadata={"fetched": fetched},
     )
+
+
+def _not_recorded(entry: ResourceType, asset: dg.AssetKey) -> dg.AssetCheckResult:
+    """Report that no sync has recorded what responses lacked: none has succeeded yet, an earlier version has run it, or the record is lost."""
+    return nothing_to_check(INCLUDED_COMPLETE, f"No successful sync of {entry.name} has recorded yet what the responses lacked.", asset)
 
 
 def nothing_to_check(name: str, why: str, asset: dg.AssetKey) -> dg.AssetCheckResult:

@@ -1,7 +1,7 @@
 """Deletes the rows of a person and redacts their identifiers in other rows, in one transaction."""
 
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -220,7 +220,7 @@ def _is_generated(column: str, type_: str, definition: str) -> bool:
     return any(f"{before}{name} {type_} GENERATED ALWAYS AS" in definition for before in ("(", ", ") for name in (column, quoted(column)))
 
 
-def _changed(value: str | list[str | None] | None, change: Callable[[str], str]) -> str | list[str | None] | None:
+def _changed(value: str | Iterable[str | None], change: Callable[[str], str]) -> str | list[str | None]:
     if isinstance(value, str):
         return change(value)
-    return None if value is None else [None if one is None else change(one) for one in value]
+    return [None if one is None else change(one) for one in value]

@@ -84,8 +84,8 @@ class Feed:
         return self._began
 
     def add(self, page: Page) -> None:
-        """Pass a page on."""
-        if not self._left:
+        """Pass a page on, unless the type has stopped taking pages, or has failed: then they lack its records."""
+        if not (self._left or self._ended):
             self._pages.append(page)
             self._notify()
 

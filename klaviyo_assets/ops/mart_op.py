@@ -168,7 +168,7 @@ class MartStep:
             if check.name in names:
                 yield _check_result(check, asset)
             elif check.error:
-                self.context.log.warning("%s: %s", result.model, redact(check.error))
+                self.context.log.warning("%s: %s could not run: %s", result.model, check.name, redact(check.error))
 
     def _selected_checks(self, asset: dg.AssetKey) -> set[str]:
         return {key.name for key in self.context.selected_asset_check_keys if key.asset_key == asset}

@@ -67,14 +67,10 @@ class Inspector:
     def _tables(self) -> Tables:
         return Tables(self.warehouse, self.schema, self.entry)
 
-    @property
-    def _exists(self) -> bool:
-        return table_exists(self.connection, self.schema, self.entry.name)
-
     def nothing_to_check(self) -> str | None:
         """Return why there are no rows to check, as a sentence; None if the table has rows."""
         name = f"{self.schema}.{self.entry.name}"
-        if not self._exists:
+        if not table_exists(self.connection, self.schema, self.entry.name):
             return f"The table {name} does not exist."
         if not self.connection.execute(f"SELECT 1 FROM {self._tables.rows} LIMIT 1").fetchall():
             return f"The table {name} is empty."
@@ -82,8 +78,6 @@ class Inspector:
 
     def primary_key(self, touched_since: datetime | None = None) -> KeyFindings:
         """Find keys that are null or not unique, in the whole table or among the rows written since."""
-        if not self._exists:
-            return KeyFindings(0, 0, [], touched_only=False)
         table, key, columns = self._tables.rows, key_value(self.entry.primary_key), key_columns(self.entry.primary_key)
         touched = f"WHERE {SYNCED_AT} >= ?" if touched_since else ""
         parameters = [touched_since] if touched_since else []
@@ -99,12 +93,10 @@ class Inspector:
 
     def unknown_attributes(self) -> list[Drift]:
         """Return the attributes in ``_extra``."""
-        return DriftFinder(self.connection, self._tables.rows, self.entry).unknown() if self._exists else []
+        return DriftFinder(self.connection, self._tables.rows, self.entry).unknown()
 
     def drifts(self) -> list[Drift]:
         """Return where the records differ from Klaviyo's schema, apart from the effects of field rules."""
-        if not self._exists:
-            return []
         tables = self._tables
         with_rules = columns_with_rules(self.entry, FieldRuleLog(self.connection, tables.warehouse, tables.schema).fields(self.entry.name))
         return [*DriftFinder(self.connection, tables.rows, self.entry, with_rules).drifts(), *null_rate_drifts(self.connection, tables, with_rules)]
@@ -117,7 +109,7 @@ class Inspector:
         """Return how many rows name included resources that are not stored."""
         tables = self._tables
         names = {column.name for column in tables.entry.included_columns}
-        if not self._exists or not names <= set(SchemaColumns(self.connection, self.schema).of(self.entry.name)):
+        if not names <= set(SchemaColumns(self.connection, self.schema).of(self.entry.name)):
             return 0  # no sync of this version has added the columns yet
         return count_incomplete(self.connection, tables)
 

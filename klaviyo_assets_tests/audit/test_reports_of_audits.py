@@ -1,5 +1,6 @@
 """What the check ``complete`` reports: after an audit, a sync and a repair."""
 
+import logging
 from datetime import timedelta
 from pathlib import Path
 
@@ -10,7 +11,16 @@ from klaviyo_assets import EventPartitions
 from klaviyo_assets.sandbox.process import SandboxProcess
 from klaviyo_assets.warehouse import LocalFile
 from klaviyo_assets_tests.accounts import query, sync
-from klaviyo_assets_tests.audit.old_imports import Run, days_shown, definitions, import_old_events, results_of, values
+from klaviyo_assets_tests.audit.old_imports import (
+    Run,
+    count_one_more,
+    days_shown,
+    definitions,
+    import_old_events,
+    results_of,
+    some_metric_and_day,
+    values,
+)
 from klaviyo_assets_tests.dagster_layer.shown_checks import shown_checks
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("unpaced", "database_file")]
@@ -110,6 +120,32 @@ def test_a_repair_compares_again_wherever_it_is_launched(
     assert [check.passed for check in results_of(result)] == ([True] if with_checks else [])
     assert query(warehouse, "SELECT count(*) FROM _audit_days") == [(0,)]
     assert run("klaviyo_sync_frequent").passed
+
+
+@pytest.mark.parametrize("with_checks", [True, False], ids=["with its checks", "only the asset"])
+def test_a_repair_after_which_a_day_still_differs_says_so_wherever_it_is_launched(
+    with_checks: bool, sandbox: SandboxProcess, warehouse: LocalFile, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sync("events", sandbox, warehouse)
+    count_one_more(monkeypatch, *some_metric_and_day(warehouse))
+    run("klaviyo_audit")
+    key = dg.AssetKey(["klaviyo", "events"])
+    selection = dg.AssetSelection.assets(key) if with_checks else dg.AssetSelection.assets(key).without_checks()
+    defs = definitions(sandbox, tmp_path, jobs=[dg.define_asset_job("by_hand", selection=selection)])
+    config = {"ops": {"klaviyo_events": {"config": {"mode": "repair"}}}}
+    with dg.DagsterInstance.ephemeral() as instance:
+        result = defs.resolve_job_def("by_hand").execute_in_process(instance=instance, run_config=config)
+        logged = [entry.user_message for entry in instance.all_logs(result.run_id) if entry.level == logging.WARNING]
+
+    assert result.success
+    assert query(warehouse, "SELECT state FROM _audit_days") == [("unresolved",)]
+    if with_checks:
+        (check,) = results_of(result)
+        assert not check.passed
+        assert "1 still differ" in (check.description or "")
+    else:
+        assert results_of(result) == []
+        assert [one for one in logged if "1 still differ" in one]
 
 
 def test_a_repair_is_recorded_with_its_mode(sandbox: SandboxProcess, warehouse: LocalFile, run: Run, tmp_path: Path) -> None:

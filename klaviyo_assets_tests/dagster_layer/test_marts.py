@@ -173,6 +173,30 @@ def test_checks_run_alone(path: Path, tmp_path: Path, instance: dg.DagsterInstan
 
 
 @pytest.mark.long
+@pytest.mark.parametrize("with_checks", [True, False], ids=["with its checks", "only the asset"])
+def test_a_check_that_cannot_run_says_why_and_its_model_is_built(with_checks: bool, path: Path, tmp_path: Path, instance: dg.DagsterInstance) -> None:
+    write_model(tmp_path / "m", "a", "SELECT 1 AS id", header="-- check broken: SELECT nothing FROM a\n")
+    selection = dg.AssetSelection.assets(dg.AssetKey(["klaviyo", "a"]))
+    job = dg.define_asset_job("by_hand", selection if with_checks else selection.without_checks())
+    defs = dg.Definitions.merge(definitions(path, tmp_path / "m"), dg.Definitions(jobs=[job]))
+
+    result = defs.resolve_job_def("by_hand").execute_in_process(instance=instance, raise_on_error=False)
+
+    assert {*materialized(result)} == {"a"}
+    logged = [entry.user_message for entry in instance.all_logs(result.run_id) if not entry.is_dagster_event]
+    found = {check.check_name: check for check in result.get_asset_check_evaluations()}
+    if with_checks:
+        assert {name: check.passed for name, check in found.items()} == {"unique_key": True, "broken": False}
+        (words,) = (found["broken"].description or "",)
+        assert words.startswith("The check could not run: line 3: ")
+    else:
+        assert found == {}
+        (words,) = [one for one in logged if "broken" in one]
+        assert words.startswith("a: broken could not run: line 3: ")
+    assert 'Referenced column "nothing" not found' in words
+
+
+@pytest.mark.long
 def test_a_failing_model_fails_alone_and_is_named(path: Path, tmp_path: Path, instance: dg.DagsterInstance) -> None:
     bad = write_model(tmp_path / "m", "bad", "SELECT 1 AS id,\n  nothing")
     write_model(tmp_path / "m", "after_bad", "FROM bad")

@@ -15,6 +15,7 @@ from klaviyo_assets.erasure.erase import Erasure
 from klaviyo_assets.erasure.subject import DataSubject
 from klaviyo_assets.sandbox.keys import ALL_SCOPES_KEY
 from klaviyo_assets.sandbox.process import SandboxProcess
+from klaviyo_assets.state.locks import sync_lock
 from klaviyo_assets.validation import InvalidDefinition
 from klaviyo_assets.warehouse import LocalFile
 from klaviyo_assets.warehouse.default_name import AmbiguousName
@@ -63,6 +64,41 @@ def test_its_job_writes_the_copy_and_says_what_it_holds(account: SandboxProcess,
     assert metadata["parquet files written"].value == 3
     with duckdb.connect(str(tmp_path / "published.duckdb"), read_only=True) as connection:
         assert connection.execute("SELECT count(*) > 0 FROM klaviyo.lists").fetchall() == [(True,)]
+
+
+@pytest.mark.long
+def test_a_type_whose_latest_sync_failed_is_published_with_a_warning(account: SandboxProcess, tmp_path: Path, instance: dg.DagsterInstance) -> None:
+    sync("lists", account, _warehouse(tmp_path))
+    query(_warehouse(tmp_path), "UPDATE _syncs SET outcome = 'failed'")
+
+    result = publish(definitions(tmp_path), instance)
+
+    assert result.success
+    assert len(result.get_asset_materialization_events()) == 1
+    assert "lists: its latest sync did not succeed; the table _published of the copy says up to when it is complete." in _logged(result, instance)
+
+
+@pytest.mark.long
+def test_during_a_sync_that_has_committed_a_part_the_last_copy_stays(account: SandboxProcess, tmp_path: Path, instance: dg.DagsterInstance) -> None:
+    warehouse = _warehouse(tmp_path)
+    sync("lists", account, warehouse)
+    publish(definitions(tmp_path), instance)
+    earlier = (tmp_path / "published.duckdb").read_bytes()
+    query(warehouse, "UPDATE _syncs SET outcome = 'running', finished_at = NULL")
+
+    with sync_lock(warehouse.state_dir / "klaviyo", "lists", "another-run"):
+        result = publish(definitions(tmp_path), instance)
+
+    assert result.success
+    assert result.get_asset_materialization_events() == []
+    (words,) = [one for one in _logged(result, instance) if "running sync" in one]
+    assert words.startswith("lists: a running sync has committed a part of its rows, so the copy was not written; the earlier one stays.")
+    assert (tmp_path / "published.duckdb").read_bytes() == earlier
+    assert len(publish(definitions(tmp_path), instance).get_asset_materialization_events()) == 1
+
+
+def _logged(result: dg.ExecuteInProcessResult, instance: dg.DagsterInstance) -> list[str]:
+    return [entry.user_message for entry in instance.all_logs(result.run_id) if not entry.is_dagster_event]
 
 
 @pytest.mark.long

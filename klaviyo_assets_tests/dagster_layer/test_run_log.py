@@ -171,6 +171,23 @@ def test_a_log_with_configured_names_rewrites_messages_after_their_arguments_are
     assert found == ["WARNING: lists: set the field account_id of resource 'eu', 100 %", "INFO: 100 % of the field account_id of resource 'eu'"]
 
 
+def test_a_run_log_that_fails_does_not_stop_the_work(capsys: pytest.CaptureFixture[str]) -> None:
+    class Broken(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            raise OSError(28, "No space left on device")
+
+    log = logging.Logger("a run")
+    log.addHandler(Broken())
+
+    log_with_configured_names(log, str).warning("lists: %s", "a message")
+    with in_the_log_of(log, str):
+        LOGGER.warning("profiles: another message")
+
+    shown = capsys.readouterr().err
+    assert shown.count("--- Logging error ---") == 2
+    assert shown.count("OSError: [Errno 28] No space left on device") == 2
+
+
 @pytest.mark.long
 def test_failure_that_the_user_must_correct_is_not_retried() -> None:
     assert not failure(WarehouseError("It is no database.", "Use another file."), str).allow_retries

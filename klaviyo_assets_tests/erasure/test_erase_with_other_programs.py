@@ -58,3 +58,15 @@ def test_objects_of_other_programs_in_the_schema_stay(account: SandboxProcess, w
 
     assert sync("profiles", account, warehouse).row.rows_inserted == 0
     assert query(warehouse, "SELECT count(*) FROM mine_view") == [(profiles - 1,)]
+
+
+def test_a_name_in_a_users_list_of_texts_is_redacted_and_its_other_texts_stay(account: SandboxProcess, warehouse: LocalFile) -> None:
+    sync("profiles", account, warehouse)
+    (_, email), (other, _) = query(warehouse, "SELECT id, email FROM profiles WHERE email IS NOT NULL ORDER BY id LIMIT 2")
+    query(warehouse, "ALTER TABLE profiles ADD COLUMN friends VARCHAR[]")
+    query(warehouse, f"UPDATE profiles SET friends = ['Bob', NULL, '{email}'] WHERE id = '{other}'")
+
+    result = erase(warehouse, email)
+
+    assert result.returncode == 0, result.stderr
+    assert query(warehouse, "SELECT id, friends FROM profiles WHERE friends IS NOT NULL") == [(other, ["Bob", None, "[erased]"])]

@@ -1,7 +1,12 @@
 """The same value, written in several ways, has one hash; different values have different ones."""
 
+import copy
+import pickle
+from collections.abc import Callable
+
 import pytest
 
+from klaviyo_assets.privacy.apply import FieldRuleSet
 from klaviyo_assets.privacy.hashing import Salt, ValueKind, normalized, value_kind_of
 
 SALT = Salt("0123456789abcdef")
@@ -46,3 +51,10 @@ def test_an_address_is_recognized_by_its_at_sign() -> None:
 )
 def test_the_kind_of_a_field_follows_from_its_name(name: str, kind: ValueKind) -> None:
     assert value_kind_of(name) is kind
+
+
+@pytest.mark.parametrize("save", [pickle.dumps, copy.deepcopy], ids=["pickle", "copy"])
+@pytest.mark.parametrize("value", [SALT, FieldRuleSet(salt=SALT)], ids=["the salt", "rules with it"])
+def test_a_salt_cannot_be_pickled(save: Callable[[object], object], value: object) -> None:
+    with pytest.raises(TypeError, match="A salt cannot be pickled: the pickle would reveal it"):
+        save(value)

@@ -210,9 +210,39 @@ def test_a_changed_field_rule_reaches_the_copies(new_account: Callable[..., Sand
     Publisher(warehouse, target).publish()
     assert read(target.file, "SELECT count(first_name) > 0 FROM klaviyo.profiles") == [(True,)]
 
-    sync_with_rules("profiles", account, warehouse, {"profiles": {"first_name": "drop"}})
+    report = sync_with_rules("profiles", account, warehouse, {"profiles": {"first_name": "drop"}})
 
+    assert f"The published copy {target.file} was written again without the removed data." in report.notes
     assert read(target.file, "SELECT count(first_name) FROM klaviyo.profiles") == [(0,)]
+
+
+@pytest.mark.long
+def test_a_compaction_that_is_not_possible_after_a_changed_field_rule_is_noted_and_made_up_for(
+    new_account: Callable[..., SandboxProcess], plain_file: LocalFile, target: PublishTarget, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    account = new_account(profiles=30, events=0)
+    sync("profiles", account, plain_file)
+    Publisher(plain_file, target).publish()
+    name = query(plain_file, "SELECT first_name FROM profiles WHERE length(first_name) > 5 ORDER BY ALL")[0][0].encode()
+    rules = {"profiles": {"first_name": "drop"}}
+
+    def busy(*_: object) -> None:
+        raise WarehouseBusy("The database is open in another program (PID 7).", "Close it there.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(LocalFile, "compact_if_requested", busy)
+        report = sync_with_rules("profiles", account, plain_file, rules)
+
+    assert report.row.outcome == "succeeded"
+    (note,) = [note for note in report.notes if "free blocks" in note]
+    assert note.startswith("Values from before a field rule or an erasure may still be in free blocks of the file. The database is open in another")
+    assert query(plain_file, "SELECT count(first_name) FROM profiles") == [(0,)]
+
+    notes = sync_with_rules("profiles", account, plain_file, rules).notes
+
+    assert notes == (f"The published copy {target.file} was written again without the removed data.",)
+    assert name not in plain_file.path.read_bytes()
+    assert name not in target.file.read_bytes()
 
 
 @pytest.mark.long

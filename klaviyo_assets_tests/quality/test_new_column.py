@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from klaviyo_assets.load.schema.tables import Tables
 from klaviyo_assets.sandbox.process import SandboxProcess
 from klaviyo_assets.warehouse import LocalFile
 from klaviyo_assets_tests.accounts import query, sync, table, truth
+from klaviyo_assets_tests.load.loads import Loads
 
 NewAccount = Callable[..., SandboxProcess]
 
@@ -61,6 +63,24 @@ class TestANewColumn:
         assert query(warehouse, f"SELECT anonymous_id, whatsapp_bsuid, _extra FROM profiles WHERE id = '{id_}'") == [("visitor", None, '{"new":1.0}')]
         expected = truth(sandbox, "profiles")
         assert table(warehouse, "profiles").select(expected.columns).equals(expected)
+
+    def test_ids_of_related_records_move_to_their_column(self, warehouse: LocalFile, tmp_path: Path) -> None:
+        entry = CATALOG["lists"]
+        (tags,) = (one for one in entry.columns if one.path == ("relationships", "tags"))
+        older = replace(entry, columns=tuple(one for one in entry.columns if one != tags), requested_includes=())
+        named = '"relationships.tags":{"data":[{"type":"tag","id":"T1"},{"type":"tag","id":"T2"}]}'
+        other = '"relationships.owner":{"data":{"type":"user","id":"U1"}}'
+        rows = Loads(warehouse, tmp_path, older)
+        rows([{"id": "A", "_extra": f"{{{named},{other}}}"}, {"id": "B", "_extra": f"{{{other}}}"}, {"id": "C"}])
+
+        with warehouse.transaction() as connection:
+            Tables(warehouse, "klaviyo", entry).prepare(connection)
+
+        assert query(warehouse, f"SELECT id, {tags.name}, _extra::VARCHAR FROM lists ORDER BY id") == [
+            ("A", ["T1", "T2"], f"{{{other}}}"),
+            ("B", None, f"{{{other}}}"),
+            ("C", None, None),
+        ]
 
     def test_a_column_that_the_catalog_no_longer_has_stays(self, account: SandboxProcess, warehouse: LocalFile) -> None:
         sync("profiles", account, warehouse)

@@ -170,6 +170,29 @@ def test_an_index_that_prevents_the_migration_is_named_and_nothing_changes(older
     assert rows(older, "SELECT version FROM klaviyo.klaviyo._layout") == [(LAYOUT,)]
 
 
+def test_a_table_of_another_program_with_a_new_name_is_named_and_nothing_changes(older: LocalFile, sandbox: SandboxProcess) -> None:
+    query(older, "CREATE TABLE _null_rates AS SELECT 7 AS mine")
+    before = content(older)
+
+    with pytest.raises(NotOurs, match=r"klaviyo\._null_rates was not made by klaviyo_assets.*ALTER TABLE .*_null_rates.* RENAME TO another_name"):
+        sync("lists", sandbox, older)
+
+    assert content(older) == before
+    query(older, "ALTER TABLE _null_rates RENAME TO another_name")
+    sync("lists", sandbox, older)
+    assert rows(older, "SELECT version FROM klaviyo.klaviyo._layout") == [(LAYOUT,)]
+    assert query(older, "FROM another_name") == [(7,)]
+
+
+def test_days_of_an_audit_from_before_repairs_have_all_not_been_read_again(older: LocalFile) -> None:
+    query(older, "ALTER TABLE _audit_days DROP COLUMN read_again_at")
+
+    assert states(older) == (STATES, {})
+
+    pending = [day for day, state in STATES.items() if state is DifferenceState.REREAD_PENDING]
+    assert [start.date() for (start,) in query(older, "SELECT window_start FROM _rereads ORDER BY ALL")] == pending
+
+
 KILLS = {
     "the first table is renamed": (LayoutMigration, "_rename", 1, read_audits),
     "all tables are renamed": (LayoutMigration, "_rename", 6, read_audits),

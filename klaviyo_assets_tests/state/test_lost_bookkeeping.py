@@ -1,9 +1,10 @@
-"""The tables of erasures and field rules are dropped or emptied: erased people stay erased, no value is hashed twice, and a note reports the loss."""
+"""Bookkeeping is dropped or emptied: erased people stay erased, no value is hashed twice, rows are read again, and a note reports the loss."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from polars.testing import assert_frame_equal
 
 from klaviyo_assets.extract.sync_options import SyncMode, SyncOptions
 from klaviyo_assets.privacy.hashing import Salt, ValueKind
@@ -196,3 +197,17 @@ def test_a_new_table_was_stored_without_rules(account: SandboxProcess, warehouse
 
     assert not any("_field_rules" in note for note in report.notes)
     assert table(warehouse, "profiles").equals(truth(account, "profiles"))
+
+
+def test_an_empty_table_is_read_again_if_the_log_of_syncs_is_lost_too(account: SandboxProcess, warehouse: LocalFile) -> None:
+    sync("profiles", account, warehouse)
+    query(warehouse, "DELETE FROM profiles")
+    query(warehouse, "DELETE FROM _syncs")
+
+    report = sync("profiles", account, warehouse)
+
+    assert (
+        "The table klaviyo.profiles is empty, and there is no record of whether it was empty after the last sync. Its coverage no longer counts: "
+        "incremental syncs read everything again."
+    ) in report.notes
+    assert_frame_equal(table(warehouse, "profiles"), truth(account, "profiles"))

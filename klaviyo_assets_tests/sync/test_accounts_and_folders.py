@@ -11,7 +11,9 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import msgspec
+import polars as pl
 import pytest
 from filelock import FileLock
 from polars.testing import assert_frame_equal
@@ -27,6 +29,7 @@ from klaviyo_assets.load.batch import Batch
 from klaviyo_assets.load.loader import Loader
 from klaviyo_assets.sandbox.keys import ALL_SCOPES_KEY, RECOMMENDED_SCOPES_KEY
 from klaviyo_assets.sandbox.process import SandboxProcess
+from klaviyo_assets.staging import staging
 from klaviyo_assets.staging.manifest import Manifest
 from klaviyo_assets.state.identity import UNKNOWN_ACCOUNT, Identity, identify, remember
 from klaviyo_assets.state.sync_log import SyncLogEntry
@@ -139,6 +142,44 @@ def test_staged_files_dated_later_than_now_are_read_again(new_account: NewAccoun
     assert_frame_equal(table(warehouse, "events"), truth(sandbox, "events"))
 
 
+def test_staged_files_of_another_state_of_the_database_are_read_again(
+    new_account: NewAccount, warehouse: LocalFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A backup of the file was restored after a sync had been interrupted: what the sync committed is gone, so its files are not enough."""
+    sandbox = new_account()
+    interrupt_sync(sandbox, warehouse, monkeypatch)
+    backup = warehouse.path.read_bytes()
+    interrupt_sync(sandbox, warehouse, monkeypatch)
+    warehouse.path.write_bytes(backup)
+
+    report = sync("events", sandbox, warehouse)
+
+    assert not report.resumed
+    assert "The staged files of an interrupted sync of events belong to another state of the database; their records are read again." in report.notes
+    assert_frame_equal(table(warehouse, "events"), truth(sandbox, "events"))
+
+
+def test_staged_files_that_cannot_be_loaded_because_of_the_disk_are_kept(
+    new_account: NewAccount, warehouse: LocalFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sandbox = new_account()
+    interrupt_sync(sandbox, warehouse, monkeypatch)
+    folder = warehouse.state_dir / "klaviyo" / "staging" / "events"
+    files = {path.name: path.read_bytes() for path in folder.rglob("*.parquet")}
+
+    def fail_to_load(*_: object, **__: object) -> None:
+        raise duckdb.IOException("IO Error: No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Loader, "load", fail_to_load)
+        with pytest.raises(duckdb.IOException, match="No space left"):
+            sync("events", sandbox, warehouse)
+
+    assert {path.name: path.read_bytes() for path in folder.rglob("*.parquet")} == files
+    assert sync("events", sandbox, warehouse).resumed
+    assert_frame_equal(table(warehouse, "events"), truth(sandbox, "events"))
+
+
 @pytest.mark.oldest
 @pytest.mark.parametrize("max_rows", [1, 60, 1_000_000])
 def test_staged_files_of_an_interrupted_sync_are_loaded_in_parts(
@@ -236,6 +277,64 @@ def test_a_lock_held_by_another_process_is_not_reported_as_a_full_disk(
 )
 def test_the_advice_about_a_folder_matches_the_error(number: int, advice: str) -> None:
     assert advice in FolderFailed(OSError(number, os.strerror(number), "a file")).advice
+
+
+@pytest.mark.parametrize("name", ["lists", "events"])
+def test_a_file_in_place_of_a_folder_for_staged_files_is_named(name: str, account: SandboxProcess, warehouse: LocalFile) -> None:
+    folder = warehouse.state_dir / "klaviyo" / "staging"
+    folder.mkdir(parents=True)
+    (folder / name).write_text("mine")
+
+    with pytest.raises(FolderFailed) as caught:
+        sync(name, account, warehouse)
+
+    assert f"The files {folder / name}" in str(caught.value)
+    assert "next to the database could not be written or read" in str(caught.value)
+    assert (folder / name).read_text() == "mine"
+    assert query(warehouse, "SELECT outcome FROM _syncs") == [("failed",)]
+    (folder / name).unlink()
+    sync(name, account, warehouse)
+    assert_frame_equal(table(warehouse, name), truth(account, name))
+
+
+def test_a_full_disk_that_polars_reports_is_an_error_of_the_folder(
+    account: SandboxProcess, warehouse: LocalFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> int:
+        raise pl.exceptions.ComputeError("No space left on device (os error 28)")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(staging, "_write_parquet", full)
+        with pytest.raises(FolderFailed, match=r"could not be written or read \(No space left on device.*Check free disk space"):
+            sync("lists", account, warehouse)
+
+    assert query(warehouse, "SELECT outcome, error_class FROM _syncs") == [("failed", "ComputeError")]
+    sync("lists", account, warehouse)
+    assert_frame_equal(table(warehouse, "lists"), truth(account, "lists"))
+
+
+def test_a_failure_that_cannot_be_recorded_is_logged_and_the_first_error_is_raised(
+    account: SandboxProcess, warehouse: LocalFile, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    sync("lists", account, warehouse)
+    before = warehouse.path.read_bytes()
+
+    async def lose_the_database(*_: object) -> None:
+        warehouse.path.write_bytes(b"no database" * 1000)
+        raise RequestFailed("The test ends here.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("klaviyo_assets.sync.sync_runner.plan_sync", lose_the_database)
+        with pytest.raises(RequestFailed, match="The test ends here"):
+            sync("lists", account, warehouse)
+
+    (logged,) = [one for one in caplog.records if "could not be written to _syncs" in one.getMessage()]
+    assert logged.levelname == "WARNING"
+    assert "klaviyo.duckdb" in logged.getMessage()
+    assert not logged.exc_info, "a sentence, not a traceback"
+    warehouse.path.write_bytes(before)
+    sync("lists", account, warehouse)
+    assert_frame_equal(table(warehouse, "lists"), truth(account, "lists"))
 
 
 @pytest.mark.parametrize(

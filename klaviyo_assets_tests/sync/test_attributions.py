@@ -12,6 +12,7 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
+from klaviyo_assets.api.klaviyo_errors import ConnectionFailed
 from klaviyo_assets.catalog import CATALOG
 from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.checks import asset_checks
@@ -139,12 +140,42 @@ def test_what_could_not_be_fetched_is_reported_and_fetched_later(new_account: Ne
     assert "requesting them by id failed after 0" in " ".join(report.notes)
     assert f"{missing} rows name attributions that are not stored" in str(included_complete(warehouse).description)
 
-    sandbox.faults()
+    sandbox.clear_faults()
     sandbox.advance(timedelta(minutes=1))  # each sync reads Klaviyo's clock to the second: what is read in the same one may count as earlier
     sync("events", sandbox, warehouse)
 
     assert query(warehouse, MISSING) == [(0,)]
     assert_frame_equal(table(warehouse, "events"), truth(sandbox, "events"))
+
+
+@pytest.mark.long
+def test_a_connection_that_fails_while_resources_are_fetched_fails_the_sync_and_loses_nothing(new_account: NewAccount, warehouse: LocalFile) -> None:
+    sandbox = new_account(max_included=3)
+    sandbox.faults({"path": "/api/events/{id}", "kind": "drop", "times": None})
+
+    with pytest.raises(ConnectionFailed):
+        sync("events", sandbox, warehouse, max_retries=0)
+
+    assert query(warehouse, "SELECT outcome, error_class FROM _syncs") == [("failed", "ConnectionFailed")]
+    sandbox.clear_faults()
+    report = sync("events", sandbox, warehouse)
+    assert report.resumed
+    assert report.row.records_read < report.row_count
+    assert_frame_equal(table(warehouse, "events"), truth(sandbox, "events"))
+
+
+@pytest.mark.long
+def test_single_values_of_included_resources_need_no_list(account: SandboxProcess, warehouse: LocalFile) -> None:
+    entry = replace(EVENTS, columns=tuple(column for column in EVENTS.columns if column.name != "attributions"))
+
+    report = sync(entry, account, warehouse)
+
+    assert (report.row.fetched_by_id, report.notes) == (0, ())
+    expected = truth(account, "events").drop("attributions")
+    assert_frame_equal(table(warehouse, "events").select(expected.columns), expected)
+    checks = TableChecks(warehouse, entry, "klaviyo", dg.AssetKey(["klaviyo", "events"]))
+    (found,) = checks.run([asset_checks.INCLUDED_COMPLETE], None).results
+    assert (found.passed, found.description) == (True, "The responses for events included all attributions that they name.")
 
 
 def test_one_sync_fetches_a_bounded_number(new_account: NewAccount, warehouse: LocalFile, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -204,6 +235,9 @@ def test_attributions_are_fetched_while_the_last_pages_are_being_written(
 def test_an_upgrade_reads_events_again_or_keeps_them_as_they_are(account: SandboxProcess, warehouse: LocalFile) -> None:
     sync(before_attributions(), account, warehouse)
     assert query(warehouse, "SELECT count(attribution_ids) FROM events") == [(0,)]
+    unknown = included_complete(warehouse)
+    assert unknown.passed
+    assert unknown.description == "Nothing to check. No successful sync of events has recorded yet what the responses lacked."
 
     kept = sync("events", account, warehouse, SyncOptions(accept_changed_options=True))
     assert kept.row.records_read < kept.row_count / 2

@@ -9,8 +9,9 @@ import pytest
 from klaviyo_assets.api.filters import equals
 from klaviyo_assets.catalog import CATALOG
 from klaviyo_assets.catalog.resource_type import Subset
-from klaviyo_assets.extract.sync_options import SyncMode, SyncOptions
+from klaviyo_assets.extract.sync_options import SyncMode, SyncOptions, range_field
 from klaviyo_assets.sandbox.process import SandboxProcess
+from klaviyo_assets.state.coverage import TimeWindow
 from klaviyo_assets.warehouse import LocalFile
 from klaviyo_assets_tests.accounts import query, sync
 
@@ -94,3 +95,22 @@ def test_a_full_sync_keeps_records_that_klaviyo_still_has_by_id(shop: SandboxPro
 
     assert report.row.records_read == 0
     assert rows(warehouse, "tags") == (known, 0)
+
+
+@pytest.mark.parametrize("name", ["events", "profiles"])
+def test_a_range_of_which_klaviyo_returns_nothing_marks_no_rows(name: str, new_account: NewAccount, warehouse: LocalFile) -> None:
+    shop = new_account(events=60, profiles=30, history_days=20)
+    sync(name, shop, warehouse)
+    known, _ = rows(warehouse, name)
+    assert known
+    field = range_field(CATALOG[name])
+    window = TimeWindow(shop.now() - timedelta(days=60), shop.now())
+    within = query(warehouse, f"SELECT id FROM {name} WHERE {field} >= '{window.start.isoformat()}' AND {field} < '{window.end.isoformat()}'")
+    assert within
+    for (id_,) in within:
+        shop.change("delete", type=name, id=id_)
+
+    report = sync(name, shop, warehouse, SyncOptions(SyncMode.range, field=field, window=window))
+
+    assert report.notes == (f"Klaviyo returned nothing for the range, though {name} of it are known: none was marked as deleted.",)
+    assert (report.row.rows_deleted, rows(warehouse, name)) == (0, (known, 0))

@@ -1,26 +1,32 @@
 """Members of lists and segments: joins by windows, removals by counts, merges, deleted groups, and groups that the user selects."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
+from klaviyo_assets.api.client import KlaviyoClient
 from klaviyo_assets.api.klaviyo_errors import KlaviyoError
 from klaviyo_assets.catalog import CATALOG
 from klaviyo_assets.catalog.columns import parent_id
-from klaviyo_assets.catalog.resource_type import Parent
+from klaviyo_assets.catalog.resource_type import Parent, ResourceType
+from klaviyo_assets.extract.parent_counts import count_children
 from klaviyo_assets.extract.strategies import verification
 from klaviyo_assets.extract.sync_options import SyncMode, SyncOptions
 from klaviyo_assets.sandbox.process import SandboxProcess
+from klaviyo_assets.sync import children
 from klaviyo_assets.sync.sync_report import SyncReport
 from klaviyo_assets.warehouse import LocalFile
 from klaviyo_assets_tests.accounts import in_small_pages, query, small, sync, table, truth
 from klaviyo_assets_tests.outside_types import VOUCHERS
 
+Counts = dict[str, tuple[int, datetime]]
+
 NAME = "list_members"
+HALF_A_MINUTE = timedelta(seconds=30)
 DUE = verification.LONGEST + timedelta(hours=1)
 
 
@@ -154,6 +160,67 @@ def test_members_of_a_merged_profile_are_found_although_the_count_is_equal(shop:
     sync(NAME, shop, warehouse)
 
     assert (parent, source) in left(warehouse)
+    assert_frame_equal(table(warehouse, NAME), truth(shop, NAME))
+
+
+@pytest.mark.long
+@pytest.mark.usefixtures("counted")
+@pytest.mark.parametrize("joins", [1, 10], ids=["once", "at each try"])
+def test_a_list_that_profiles_join_after_its_count_is_counted_again(
+    joins: int, shop: SandboxProcess, warehouse: LocalFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first_sync(shop, warehouse)
+    parent, _ = a_member(shop)
+    shop.advance(DUE)
+    requested, stale = list[Sequence[str]](), Counts()
+
+    async def counted_before_a_join(client: KlaviyoClient, entry: ResourceType, attribute: str, parents: Sequence[str]) -> Counts:
+        found = await count_children(client, entry, attribute, parents)
+        if parents:
+            requested.append(parents)
+        if len(requested) > joins:
+            return found
+        for id_, (count, at) in found.items():
+            stale.setdefault(id_, (count, at - 2 * HALF_A_MINUTE))
+        shop.change("add", type=NAME, parent=parent, attributes={"joined_group_at": (shop.now() - HALF_A_MINUTE).isoformat()})
+        return {id_: stale[id_] for id_ in found}
+
+    with monkeypatch.context() as patch:
+        patch.setattr(children, "count_children", counted_before_a_join)
+        report = sync(NAME, shop, warehouse)
+
+    assert requested[1:] == [[parent]] * min(joins, 2)
+    assert report.row.rows_deleted == 0
+    verified = query(warehouse, f"SELECT read_at FROM _coverage WHERE resource_type = '{NAME}' AND field = 'list_id' AND parent = '{parent}'")
+    assert ((report.row.started_at,) in verified) is (joins == 1), "only a count that is certain verifies a list"
+    assert sync(NAME, shop, warehouse).row.rows_deleted == 0
+    assert_frame_equal(table(warehouse, NAME), truth(shop, NAME))
+
+
+@pytest.mark.long
+def test_a_list_of_which_klaviyo_returns_no_member_though_it_counts_some_keeps_its_rows(
+    shop: SandboxProcess, warehouse: LocalFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first_sync(shop, warehouse)
+    before, (parent, _) = table(warehouse, NAME), a_member(shop)
+    for one in shop.truth(NAME):
+        if one["meta"]["list_id"] == parent:
+            remove(shop, (parent, one["id"]))
+    shop.advance(DUE)
+
+    async def miscounted(client: KlaviyoClient, entry: ResourceType, attribute: str, parents: Sequence[str]) -> Counts:
+        found = await count_children(client, entry, attribute, parents)
+        return {id_: (count + 3 if id_ == parent else count, at) for id_, (count, at) in found.items()}
+
+    with monkeypatch.context() as patch:
+        patch.setattr(children, "count_children", miscounted)
+        report = sync(NAME, shop, warehouse)
+
+    assert report.notes == (f"Klaviyo returned none of the {NAME} of {parent}, though it counts some: none of their rows was marked as deleted.",)
+    assert_frame_equal(table(warehouse, NAME), before)
+
+    again = sync(NAME, shop, warehouse)
+    assert again.row.rows_deleted == before.filter(pl.col("list_id") == parent).height
     assert_frame_equal(table(warehouse, NAME), truth(shop, NAME))
 
 

@@ -1,5 +1,7 @@
 """Progress reports of long syncs, with ranges for estimates that are uncertain."""
 
+import logging
+import shutil
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,12 +13,13 @@ from klaviyo_assets.api.client import ApiResponse
 from klaviyo_assets.catalog import EVENTS
 from klaviyo_assets.catalog.resource_type import Subset
 from klaviyo_assets.decode import PageDecoder
+from klaviyo_assets.extract.fetch_state import FetchState
 from klaviyo_assets.extract.slice_reader import SliceReader
 from klaviyo_assets.extract.slices import Slice, SubsetSlice
 from klaviyo_assets.staging.manifest import new_manifest
 from klaviyo_assets.staging.staging import Staging
 from klaviyo_assets.sync import progress as progress_module
-from klaviyo_assets.sync.progress import Estimate, Progress, Range, progress_message
+from klaviyo_assets.sync.progress import Estimate, Progress, ProgressReporter, Range, progress_message
 
 DAY = timedelta(days=1)
 TOP = datetime(2026, 3, 10, tzinfo=UTC)
@@ -146,3 +149,47 @@ def test_progress_messages(seconds: tuple[float, float], size: tuple[float, floa
     estimate = Estimate(Range(1, 2), Range(*seconds), Range(*size), TOP)
 
     assert progress_message("events", 3_150_000, estimate) == f"events: 3,150,000 records read, complete from 2026-03-10 00:00 on. {message}"
+
+
+def reporter_of(state: FetchState, staging: Staging, folder: Path, notes: list[str]) -> ProgressReporter:
+    return ProgressReporter("events", state, staging, folder, None, logging.getLogger("klaviyo_assets_tests"), notes.append)
+
+
+@pytest.mark.parametrize(("free", "is_noted"), [(1_000, True), (10**12, False)], ids=["a small disk", "a large disk"])
+def test_a_sync_that_needs_more_disk_space_than_is_free_says_so_once(
+    free: int,
+    is_noted: bool,
+    clock: SimpleNamespace,
+    staging: Staging,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=free))
+    reader = reader_of(staging, window_slice(TOP - 2 * DAY, TOP, newest=True), read=DAY, records=1000)
+    staging.rows_written, staging.bytes_written = 1000, 350_000
+    notes: list[str] = []
+    reporter = reporter_of(FetchState(records_read=1000, readers=[reader]), staging, tmp_path, notes)
+
+    with caplog.at_level(logging.INFO):
+        for _ in range(3):
+            clock.now += 60
+            reporter.after_page()
+
+    assert notes == (["events will need more disk space than is free (0.0 GB)."] if is_noted else [])
+    reports = [one.getMessage() for one in caplog.records if "records read" in one.getMessage()]
+    assert len(reports) == 3
+    assert all(one.startswith("events: 1,000 records read. About ") and one.endswith(" left.") for one in reports)
+
+
+def test_nothing_is_reported_before_enough_is_known(
+    clock: SimpleNamespace, staging: Staging, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    notes: list[str] = []
+    reporter = reporter_of(FetchState(), staging, tmp_path, notes)
+
+    with caplog.at_level(logging.INFO):
+        clock.now += 60
+        reporter.after_page()
+
+    assert (notes, caplog.records) == ([], [])

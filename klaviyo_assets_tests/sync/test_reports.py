@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import httpx
@@ -16,6 +16,7 @@ from klaviyo_assets.catalog.report_columns import groupings_of, statistics_of
 from klaviyo_assets.errors import InvalidRange, SyncError
 from klaviyo_assets.extract.sync_options import SyncMode, SyncOptions, conversion_metrics
 from klaviyo_assets.sandbox.process import SandboxProcess
+from klaviyo_assets.sync import request_report_facts
 from klaviyo_assets.sync.sync_report import SyncReport
 from klaviyo_assets.warehouse import LocalFile
 from klaviyo_assets_tests.accounts import query, small, sync
@@ -272,6 +273,71 @@ def test_without_the_scope_accounts_read_the_error_says_what_to_do(shop: Sandbox
     key = shop.keys.recommended_scopes
     with pytest.raises(SyncError, match=r"its time zone is not known.*accounts:read"):
         sync("form_report_daily", shop, warehouse, key=key, account_id="AbCdEf")
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    ("zone", "words", "advice"),
+    [
+        (
+            "Mars/Olympus",
+            "This machine does not know the account's time zone 'Mars/Olympus', by which reports count days.",
+            "pip install --upgrade tzdata",
+        ),
+        (None, "Klaviyo does not name the account's time zone, by which reports count days.", "Set it in Klaviyo: Settings > Account."),
+        ("", "Klaviyo does not name the account's time zone, by which reports count days.", "Set it in Klaviyo: Settings > Account."),
+    ],
+    ids=["unknown", "null", "empty"],
+)
+def test_a_time_zone_that_cannot_be_used_is_an_error_that_says_what_to_do(
+    zone: str | None, words: str, advice: str, young_shop: SandboxProcess, warehouse: LocalFile
+) -> None:
+    (account,) = young_shop.truth("accounts")
+    young_shop.change("update", type="accounts", id=account["id"], attributes={"timezone": zone})
+
+    with pytest.raises(SyncError) as caught:
+        synced("form_report_daily", young_shop, warehouse)
+
+    assert words in str(caught.value)
+    assert advice in str(caught.value)
+    assert query(warehouse, "SELECT outcome, error_class FROM _syncs") == [("failed", "SyncError")]
+    assert not [one for one in young_shop.stats()["log"] if one["endpoint"] == "/api/form-series-reports"]
+
+
+@pytest.mark.long
+def test_a_window_that_klaviyo_suddenly_reports_as_empty_marks_no_rows(shop: SandboxProcess, warehouse: LocalFile) -> None:
+    synced("campaign_report", shop, warehouse)
+    before = stored(warehouse, "campaign_report")
+    with small(base=BASE, made_up_reports=True, events=10, profiles=5, history_days=500, campaigns=0) as emptied:
+        emptied.advance(DAY)
+        report = sync(
+            "campaign_report", emptied, warehouse, SyncOptions(conversion_metrics=(metric_of(shop),)), account_id=shop.truth("accounts")[0]["id"]
+        )
+
+    assert report.notes == tuple(
+        f"Klaviyo returned no campaign_report from {year}-01-01 to {year}-12-31, though some are known: none was marked as deleted."
+        for year in (2026, 2025)
+    )
+    assert report.row.rows_deleted == 0
+    assert stored(warehouse, "campaign_report") == before
+
+
+@pytest.mark.long
+def test_without_the_scope_metrics_read_the_whole_history_is_requested(
+    young_shop: SandboxProcess, warehouse: LocalFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(request_report_facts, "_FOUNDED", date(2025, 6, 1))  # so that the test requests less
+    key = young_shop.keys.lacking("metrics:read")
+
+    report = sync("form_report_daily", young_shop, warehouse, key=key, account_id=young_shop.truth("accounts")[0]["id"])
+
+    assert min(report.slices).startswith("2025-06-01 to ")
+    found, expected = (
+        stored(warehouse, "form_report_daily", "day >= '2026-01-10'"),
+        reported(young_shop, "form_report_daily", "2026-01-10", "2026-03-10"),
+    )
+    assert any(map(any, expected.values()))
+    assert {key: values for key, values in found.items() if any(values)} == {key: values for key, values in expected.items() if any(values)}
 
 
 @pytest.mark.long

@@ -229,6 +229,20 @@ def test_another_salt_changes_the_hashes_of_all_rows(account: SandboxProcess, wa
     assert table(warehouse, "profiles")["email"].to_list() == expected
 
 
+def test_a_rule_that_drops_extra_as_a_whole_also_applies_to_stored_rows(new_account: NewAccount, warehouse: LocalFile) -> None:
+    sandbox = new_account(profiles=5, events=0)
+    (first,) = sandbox.change("add", type="profiles", attributes={"nick_name": "Annie"})
+    sync_with_rules("profiles", sandbox, warehouse, {})
+    assert query(warehouse, "SELECT id FROM profiles WHERE _extra ->> 'nick_name' = 'Annie'") == [(first,)]
+    sandbox.change("add", type="profiles", attributes={"nick_name": "Bobby", "email": 7})
+
+    sync_with_rules("profiles", sandbox, warehouse, {"profiles": {"_extra": "drop", "first_name": "hash"}})
+
+    assert query(warehouse, "SELECT count(*), count(_extra) FROM profiles") == [(7, 0)]
+    expected = truth(sandbox, "profiles").drop("_extra", "first_name")
+    assert table(warehouse, "profiles").select(expected.columns).equals(expected)
+
+
 def test_a_full_read_applies_the_rules(account: SandboxProcess, warehouse: LocalFile) -> None:
     sync_with_rules("profiles", account, warehouse, RULES)
     rows = table(warehouse, "profiles")
@@ -252,6 +266,8 @@ WRONG: dict[str, tuple[Any, str]] = {
     "number, as extra": ({"events": {"_extra.timestamp": "hash"}}, "no room for a hash"),
     "parent of columns": ({"profiles": {"_extra.location": "drop"}}, "Name these, each with a rule: location.address1"),
     "twice, as extra": ({"profiles": {"email": "drop", "_extra.email": "drop"}}, "about the same"),
+    "no mapping": ({"profiles": "drop"}, 'not a mapping. Write them as {"profiles": {"email": "hash"}}.'),
+    "extra as a whole": ({"profiles": {"_extra": "hash"}}, "Drop it, or name a member of it: _extra.<name>."),
     "control characters": ({"profiles": {"\x1b[2J": "drop"}}, r"'\\x1b[2J'"),
 }
 

@@ -77,7 +77,7 @@ def denial_of(code: str | None, detail: str | None) -> Denial:
     """Return why the API responds with 403.
 
     Args:
-        code: Klaviyo's error code; ``permission_denied`` and ``forbidden`` have been seen. Another code than ``permission_denied`` is matched too.
+        code: Klaviyo's error code; ``permission_denied`` and ``forbidden`` have been seen. Any code other than ``permission_denied`` is matched too.
         detail: Klaviyo's error text. Without one, ``permission_denied`` means a missing scope.
     """
     # The code permission_denied comes with several causes, so only the text counts then.

@@ -1,4 +1,4 @@
-"""Turns decode errors into errors of the response that users can read."""
+"""Turns the errors of decoders into :class:`InvalidResponse`, with what was found and where."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,7 +17,7 @@ def locating_decode_errors() -> Iterator[None]:
     try:
         yield
     except InvalidResponse as error:
-        if not isinstance(error.__cause__, UnreadablePage):
+        if not isinstance(error.__cause__, UnreadablePage) or str(error.__cause__) in error.summary:  # the latter: located already, by an inner one
             raise
         raise InvalidResponse(
             f"{error.summary} {error.__cause__}", endpoint=error.endpoint, status=error.status, code=error.code, detail=error.detail

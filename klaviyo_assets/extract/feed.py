@@ -84,7 +84,7 @@ class Feed:
         return self._began
 
     def add(self, page: Page) -> None:
-        """Pass a page on, unless the type has stopped taking pages, or has failed: then they lack its records."""
+        """Pass a page on, unless the type takes no more of them (:meth:`leave`) or the feed has ended (:meth:`end`)."""
         if not (self._left or self._ended):
             self._pages.append(page)
             self._notify()

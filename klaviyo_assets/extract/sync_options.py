@@ -56,7 +56,7 @@ class SyncOptions:
 
 
 def range_field(entry: ResourceType) -> str | None:
-    """Return the time field that ``range`` reads by (one whose values never change), or None if the type is always read completely."""
+    """Return the time field that ``range`` reads by (one whose values never change), or None if the type has no mode ``range``."""
     return entry.replication.range_field
 
 

@@ -231,7 +231,7 @@ class AssetSync:
         """
         if self.step.of_partitions:
             raise failure
-        if access is not None and access.optional and not isinstance(failure, WarehouseError):
+        if access is not None and access.optional and access.error is not None and access.error in (failure, failure.__cause__):
             self.step.log.warning("Skipped. %s", access.advice)
         elif self.entry.replication.report is not None and is_daily_limit(failure):
             self.step.log.warning("Skipped until the daily limit is renewed. %s", failure)

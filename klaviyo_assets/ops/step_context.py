@@ -1,4 +1,4 @@
-"""The context that the assets of one step share."""
+"""What the assets of one step have in common: the run, its config, the resources and the field rules."""
 
 import logging
 from collections.abc import Callable, Mapping
@@ -22,7 +22,7 @@ from klaviyo_assets.warehouse.interface import Warehouse
 
 @dataclass(frozen=True)
 class StepContext:
-    """The context that the assets of one step share.
+    """What the assets of one step have in common.
 
     Args:
         dagster: Dagster's execution context.

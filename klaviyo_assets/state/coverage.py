@@ -60,11 +60,11 @@ def windows_to_read(
 ) -> list[TimeWindow]:
     """Return the parts of ``wanted`` that were never read or are due to be read again, ascending.
 
-    The age of a moment is the time from that moment until now. A moment is up to date if it has reached no lookback age since it was last read. A
-    moment younger than the first lookback age is read at every sync.
+    The age of a moment is the time from that moment until now. A moment younger than the first lookback age is read at every sync. An older one is up
+    to date if it had reached the first age when it was last read, and has reached no other age since.
 
-    With the ages of an hour and a day, for example, a moment that was read when it was 40 minutes old is read again once it is an hour old. If it was
-    read when it was two hours old, it is up to date until it is a day old. A read at an age above a day was the last one.
+    With the ages of an hour and a day, for example, every sync reads the last hour. A moment that was read when it was two hours old is up to date
+    until it is a day old; a moment that was read when it was older than a day is never read again.
 
     Args:
         wanted: The window that should be covered.

@@ -81,7 +81,7 @@ def test_lasting_fault_marks_no_child_as_deleted(kind: FaultKind, sandbox: Sandb
     assert result.after.rows > 0
 
 
-@pytest.mark.parametrize("name", ["campaigns", "events", "flows", "list_members", "lists", "profiles", "reviews"])
+@pytest.mark.parametrize("name", ["campaigns", "events", "flows", "list_members", "lists", "profiles", "reviews", "universal_content"])
 def test_sync_recovers_when_one_request_in_twenty_fails(name: str, new_account: NewAccount, warehouse: LocalFile) -> None:
     result = sync_with_mixed_faults(new_account(seed=3), warehouse, name)
 

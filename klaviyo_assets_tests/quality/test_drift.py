@@ -12,8 +12,7 @@ import pytest
 
 from klaviyo_assets.api.klaviyo_errors import InvalidResponse
 from klaviyo_assets.catalog import CATALOG
-from klaviyo_assets.decode.malformed import UnreadablePage, repair_surrogates, repaired
-from klaviyo_assets.extract.error_position import locating_decode_errors
+from klaviyo_assets.decode.malformed import repair_surrogates, repaired
 from klaviyo_assets.load.schema.tables import Tables
 from klaviyo_assets.quality.drift import Drift, DriftKind
 from klaviyo_assets.quality.inspector import inspecting
@@ -286,13 +285,6 @@ def test_members_without_a_column_stay_in_extra(extra: str, new_account: NewAcco
         Tables(warehouse, "klaviyo", CATALOG["lists"]).prepare(connection)
 
     assert query(warehouse, "SELECT _extra FROM lists") == [(extra,)]
-
-
-def test_the_error_of_an_unreadable_response_has_a_position() -> None:
-    with pytest.raises(InvalidResponse, match=r"expected\. Record 3 of the page has no id\. .GET /api/lists: 200"), locating_decode_errors():
-        raise InvalidResponse("Klaviyo's response is not the JSON that was expected.", endpoint="GET /api/lists", status=200) from UnreadablePage(
-            "Record 3 of the page has no id."
-        )
 
 
 @pytest.mark.long

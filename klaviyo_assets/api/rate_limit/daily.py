@@ -70,7 +70,6 @@ class DailyWindow:
 
     def __init__(self, name: str, limit: int, share: float, shared: Path | None) -> None:
         self.name = name
-        self._has_warned = False
         self.limit = max(1, math.floor(limit * share))
         self._bucket = self._opened(shared)
 
@@ -89,24 +88,21 @@ class DailyWindow:
             if self._bucket.put(RateItem(self.name, _now_ms())):
                 return
         except (OSError, sqlite3.Error) as error:  # OSError: of the bucket's lock
-            self._warn(error)
-            return
+            self._count_alone(error)
+            return self.count()
         self.check()
 
     def close(self) -> None:
         """Close the file."""
-        try:
-            self._bucket.close()
-        except OSError as error:
-            self._warn(error)
+        _close(self._bucket)
 
     def _seconds_full(self) -> float:
         """Return the seconds until the request leaves the window that is as many requests ago as the limit allows; 0 if there is none."""
         try:
             oldest = self._bucket.peek(self.limit - 1)
         except (OSError, sqlite3.Error) as error:
-            self._warn(error)
-            return 0.0
+            self._count_alone(error)
+            return self._seconds_full()
         return max(0.0, (oldest.timestamp + _DAY_MS - _now_ms()) / 1000) if oldest is not None else 0.0
 
     def _opened(self, shared: Path | None) -> InMemoryBucket | SQLiteBucket:
@@ -122,12 +118,14 @@ class DailyWindow:
             shared.unlink(missing_ok=True)
         return _file_bucket(rates, shared)
 
+    def _count_alone(self, error: Exception) -> None:
+        """Count the requests of this process only, since the file can no longer be used."""
+        _close(self._bucket)
+        self._bucket = InMemoryBucket([Rate(self.limit, _DAY_MS)])
+        self._warn(error)
+
     def _warn(self, error: Exception) -> None:
-        if not self._has_warned:  # once, since each request would fail in the same way
-            self._has_warned = True
-            _log.warning(
-                "%s: the requests of the last 24 hours cannot be counted across processes, since the file cannot be used: %s", self.name, error
-            )
+        _log.warning("%s: the requests of the last 24 hours cannot be counted across processes, since the file cannot be used: %s", self.name, error)
 
 
 def _file_bucket(rates: list[Rate], path: Path) -> SQLiteBucket:
@@ -140,6 +138,15 @@ def _file_bucket(rates: list[Rate], path: Path) -> SQLiteBucket:
         bucket.flush()  # from before the clock was set back; it would block the endpoint for longer than a day
     bucket.leak(_now_ms())
     return bucket
+
+
+def _close(bucket: InMemoryBucket | SQLiteBucket) -> None:
+    """Close a bucket, also one with a lock that can no longer be acquired."""
+    try:
+        bucket.close()
+    except (OSError, sqlite3.Error):
+        if isinstance(bucket, SQLiteBucket):
+            bucket.conn.close()
 
 
 def _now_ms() -> int:

@@ -146,7 +146,7 @@ class _EvenPace:
             self._count.close()
             self._count = self._minute_limiter()
         self._pace.close()
-        # Others use the account while the share is lower: then there is nothing to catch up.
+        # Others use the account while the share is lower: then there is nothing to catch up on.
         self._pace = self._pace_limiter(share * _CATCHING_UP if share >= self._share else share)
 
     def close(self) -> None:
@@ -247,9 +247,8 @@ class _SharedOneAtATime(_OneAtATime):
         super().end_turn()
 
     def close(self) -> None:
-        """Release the turn and stop the limiter."""
-        self._shared.release_turn()
-        super().close()
+        """Release the turn and stop the limiters."""
+        self._shared.close()
 
     def _seconds_to_wait(self) -> float:
         interval, since = self._interval.seconds, time.time() - self._shared.latest()
@@ -287,9 +286,8 @@ class _SharedEvenPace:
         self._interval.change(share, limit)
 
     def close(self) -> None:
-        """Release the turn and stop the limiter."""
-        self._shared.release_turn()
-        self._shared.limiter.close()
+        """Release the turn and stop the limiters."""
+        self._shared.close()
 
     def _next_time(self) -> float:
         now, latest = time.time(), self._shared.latest()

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from filelock import FileLock, Timeout
-from pyrate_limiter import Limiter, Rate, SQLiteBucket
+from pyrate_limiter import InMemoryBucket, Limiter, Rate, SQLiteBucket
 
 from klaviyo_assets._internal import private_files
 
@@ -29,9 +29,9 @@ SECONDS_BETWEEN_TRIES = 0.05
 class SharedLimit:
     """What processes share about the limit of one endpoint.
 
-    Three files have it: the count of the last minute is in the SQLite file ``state``, a lock on ``<state>.turn`` is the turn, and the modification
-    time of ``<state>.answered`` is the time of the latest request: when it was sent or answered, or will be sent. If a file cannot be used, a
-    warning says so, and the pace considers this process alone.
+    It is kept in three files: the count of the last minute is in the SQLite file ``state``, a lock on ``<state>.turn`` is the turn, and the
+    modification time of ``<state>.answered`` is the time of the latest request: when it was sent or answered, or will be sent. If a file can no
+    longer be used, a warning says so, and what this process knows is used instead.
 
     Args:
         rates: The rates to count.
@@ -41,7 +41,7 @@ class SharedLimit:
         limiter: Counts the requests of all processes.
 
     Raises:
-        OSError: If the folder cannot be created.
+        OSError: If the folder or a file cannot be created.
         sqlite3.Error: If the SQLite file is damaged.
     """
 
@@ -55,6 +55,8 @@ class SharedLimit:
         if newest is not None and newest.timestamp > 1000 * time.time() + _MINUTE_MS:
             bucket.flush()  # from before the clock was set back; waiting for it would look like a hang
         self.limiter = Limiter(bucket, buffer_ms=5)
+        self._own_limiter = Limiter(InMemoryBucket(list(rates)), buffer_ms=0)
+        self._own_latest = 0.0
         self._folder = state.parent
         self._turn = FileLock(turn, mode=private_files.FILE_MODE)
         self._has_warned = False
@@ -65,6 +67,7 @@ class SharedLimit:
             require_granted(await asyncio.to_thread(self.limiter.try_acquire, name))
         except (OSError, sqlite3.Error) as error:  # OSError: of the limiter's lock
             self._warn(error)
+            require_granted(await self._own_limiter.try_acquire_async(name))
 
     async def acquire_turn(self, name: str) -> None:
         """Wait for the turn."""
@@ -83,6 +86,7 @@ class SharedLimit:
 
     def set_latest(self, at: float) -> None:
         """Store the time of the latest request, in seconds since 1970."""
+        self._own_latest = at
         try:
             private_files.make_folder(self._folder)
             private_files.make_file(self._latest)
@@ -95,10 +99,16 @@ class SharedLimit:
         try:
             return self._latest.stat().st_mtime
         except FileNotFoundError:
-            return 0.0
+            return self._own_latest
         except OSError as error:
             self._warn(error)
-            return 0.0
+            return self._own_latest
+
+    def close(self) -> None:
+        """Release the turn and stop the limiters."""
+        self.release_turn()
+        self.limiter.close()
+        self._own_limiter.close()
 
     def _try_turn(self) -> bool:
         try:
@@ -117,9 +127,16 @@ class SharedLimit:
 
 
 def shared_limit(rates: Sequence[Rate], state: Path) -> SharedLimit:
-    """Return what processes share, from a new file if a system crash has damaged it."""
+    """Return what processes share, from a new file if a system crash has damaged it.
+
+    Raises:
+        OSError: If the folder or a file cannot be created.
+        sqlite3.OperationalError: If the file cannot be used now, such as one that another program has locked.
+    """
     try:
         return SharedLimit(rates, state)
+    except sqlite3.OperationalError:
+        raise
     except sqlite3.DatabaseError:
         state.unlink(missing_ok=True)
         return SharedLimit(rates, state)

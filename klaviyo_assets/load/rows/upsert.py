@@ -256,7 +256,7 @@ class Upsert:
     def _may_replace(self) -> str:
         """SQL that is true if ``new`` may replace ``old``, the stored row.
 
-        The higher version wins. The later read, or ``new`` if both were read at once, wins instead
+        The higher version wins. The later read, or ``new`` if both were read at the same time, wins instead
 
         - if the versions are equal;
         - if one of the two rows has no version, or an impossible one: a time after the row was read (:meth:`_version`), which would win forever;

@@ -131,8 +131,10 @@ def test_requests_are_still_sent_if_the_file_cannot_be_used_any_longer(
         limiter.release({}, await limiter.acquire())
         (path,) = (tmp_path / "limits").glob("*.day.sqlite")
         damage(path)
-        for _ in range(3):
+        for _ in range(2):  # those that this process has sent before are forgotten
             limiter.release({}, await asyncio.wait_for(limiter.acquire(), timeout=30))
+        with pytest.raises(DailyLimitReached):
+            await asyncio.wait_for(limiter.acquire(), timeout=30)
         limiter.dispose()
 
     asyncio.run(enter())

@@ -271,6 +271,53 @@ def test_requests_are_still_sent_if_the_files_cannot_be_used_any_longer(
     assert sum(expected in message for message in caplog.messages) == 1
 
 
+@pytest.mark.long
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")  # as above
+@pytest.mark.parametrize(("limit", "interval"), [(RateLimit(3, 600), 60 / 600 / 1.02), (RateLimit(1, 600), 0.2)], ids=["three per second", "one"])
+@pytest.mark.parametrize("damage", [drop_the_table, replace_the_lock, replace_the_turn, replace_the_folder])
+def test_the_pace_is_kept_within_the_process_if_the_files_cannot_be_used_any_longer(
+    damage: Callable[[Path], None], limit: RateLimit, interval: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("klaviyo_assets.api.rate_limit.pacing._SPARE", -0.8)
+    folder = tmp_path / "limits"
+    limiter = RateLimiter("/api/accounts", limit, 1.0, folder)
+    sent: list[float] = []
+
+    async def enter() -> None:
+        limiter.release({}, await asyncio.wait_for(limiter.acquire(), timeout=30))
+        damage(folder)
+        for _ in range(4):
+            request = await asyncio.wait_for(limiter.acquire(), timeout=30)
+            sent.append(time.time())
+            limiter.release({}, request)
+
+    asyncio.run(enter())
+    limiter.dispose()
+    assert sent[-1] - sent[0] >= 3 * interval - 0.01
+
+
+@pytest.mark.long
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")  # as above
+def test_the_minute_is_counted_within_the_process_if_the_file_cannot_be_used_any_longer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("klaviyo_assets.api.rate_limit.pacing._SPARE", -0.99)
+    limiter = RateLimiter("/api/accounts", RateLimit(1, 3), 1.0, tmp_path / "limits")
+    sent = 0
+
+    async def enter() -> None:
+        nonlocal sent
+        limiter.release({}, await limiter.acquire())
+        drop_the_table(tmp_path / "limits")
+        while True:
+            request = await limiter.acquire()
+            sent += 1
+            limiter.release({}, request)
+
+    with pytest.raises(TimeoutError):
+        asyncio.run(asyncio.wait_for(enter(), timeout=3))
+    limiter.dispose()
+    assert sent == 3
+
+
 def test_a_process_that_keeps_its_turn_is_waited_for_only_so_long(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -53,7 +53,7 @@ _WHAT_TO_CHECK = {
 }
 
 _CHECK_BOTH = "Check free disk space and write permission there"
-"""For errors without a number, such as Polars's for a full disk."""
+"""For errors without a number, or with another one."""
 
 
 class KlaviyoAssetsError(Exception):

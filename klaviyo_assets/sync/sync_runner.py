@@ -24,7 +24,7 @@ import duckdb
 import polars as pl
 from filelock import Timeout
 
-from klaviyo_assets._internal import cancellation, private_files
+from klaviyo_assets._internal import cancellation, os_errors, private_files
 from klaviyo_assets._internal.identifiers import is_identifier
 from klaviyo_assets._internal.redaction import redact
 from klaviyo_assets._internal.threads import in_thread
@@ -132,8 +132,11 @@ class SyncRunner:
             raise  # also an OSError, but not about a file
         except OSError as error:
             raise FolderFailed(error) from error
-        except pl.exceptions.ComputeError as error:  # Polars raises this if the disk is full
-            raise FolderFailed(OSError(str(error))) from error
+        except pl.exceptions.ComputeError as error:  # Polars raises this if the disk is full, but not only then
+            system = os_errors.named_in(str(error))
+            if system is None:
+                raise
+            raise FolderFailed(system) from error
 
     async def _run(self) -> SyncReport:
         if not is_identifier(self.schema):

@@ -305,12 +305,25 @@ def test_a_full_disk_that_polars_reports_is_an_error_of_the_folder(
 
     with monkeypatch.context() as patch:
         patch.setattr(staging, "_write_parquet", full)
-        with pytest.raises(FolderFailed, match=r"could not be written or read \(No space left on device.*Check free disk space"):
+        with pytest.raises(FolderFailed, match=r"could not be written or read \(No space left on device.*Make room on the disk"):
             sync("lists", account, warehouse)
 
     assert query(warehouse, "SELECT outcome, error_class FROM _syncs") == [("failed", "ComputeError")]
     sync("lists", account, warehouse)
     assert_frame_equal(table(warehouse, "lists"), truth(account, "lists"))
+
+
+def test_an_error_of_polars_about_something_else_is_not_explained_as_a_full_disk(
+    account: SandboxProcess, warehouse: LocalFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> int:
+        raise pl.exceptions.ComputeError("cannot cast List to String")
+
+    monkeypatch.setattr(staging, "_write_parquet", fail)
+    with pytest.raises(pl.exceptions.ComputeError, match="cannot cast List to String"):
+        sync("lists", account, warehouse)
+
+    assert query(warehouse, "SELECT outcome, error_class FROM _syncs") == [("failed", "ComputeError")]
 
 
 def test_a_failure_that_cannot_be_recorded_is_logged_and_the_first_error_is_raised(

@@ -9,6 +9,7 @@ from typing import Any
 
 import dagster as dg
 from dagster import ResourceDependency
+from dagster._check import CheckError
 from pydantic import Field
 
 from klaviyo_assets.frames.explained import InputReading
@@ -176,22 +177,48 @@ def _window(context: dg.InputContext) -> tuple[datetime, datetime] | None:
     """Return the time window of the run's partitions; None if the run has none.
 
     Raises:
-        dagster.Failure: If they are not partitions of time.
+        dagster.Failure: If they are not partitions of time, are not known, or are not one range.
     """
+    of_asset = context.has_asset_partitions
+    if not of_asset and not context.has_partition_key and not _has_range_of_partitions(context):
+        return None
+    definition = _partitions(context)
+    if definition is None:
+        raise _no_window(context, "it is not known here which partitions the input has", "load the input in a run, or leave partition_expr out")
+    if not _are_of_time(definition):
+        raise _no_window(context, "those of the input are others", "leave it out, or give the asset partitions of time")
     try:
-        if context.has_asset_partitions:
-            window = context.asset_partitions_time_window
-        elif context.has_partition_key or _has_range_of_partitions(context):
-            window = context.step_context.partition_time_window
-        else:
-            return None
-    except dg.DagsterInvariantViolationError as error:
-        raise dg.Failure(
-            f"The metadata partition_expr of the input {context.name} is for partitions of time, and those of this run are others. What to do: leave "
-            "it out, or give the asset partitions of time.",
-            allow_retries=False,
-        ) from error
+        window = context.asset_partitions_time_window if of_asset else context.step_context.partition_time_window
+    except CheckError:
+        if of_asset and not context.asset_partition_keys:
+            raise _no_window(context, "the input has none of them", "leave it out, or map the run's partitions to some of the input's") from None
+        raise _no_window(
+            context,
+            "the input has several separate ranges of partitions",
+            "leave it out and choose the rows in the asset, or map the run's partitions to one range",
+        ) from None
     return window.start, window.end
+
+
+def _no_window(context: dg.InputContext, why: str, advice: str) -> dg.Failure:
+    return dg.Failure(
+        f"The metadata partition_expr of the input {context.name} is for partitions of time, and {why}. What to do: {advice}.", allow_retries=False
+    )
+
+
+def _partitions(context: dg.InputContext) -> dg.PartitionsDefinition | None:
+    """Return the definition of the upstream asset's partitions, or else of the run's; None if it is not known."""
+    try:
+        return context.asset_partitions_def if context.has_asset_partitions else context.step_context.run_partitions_def
+    except dg.DagsterInvariantViolationError:  # the input is loaded outside of a run
+        return None
+
+
+def _are_of_time(definition: dg.PartitionsDefinition) -> bool:
+    """Return whether partitions are of time, or have one dimension of time."""
+    if isinstance(definition, dg.MultiPartitionsDefinition):
+        return sum(_are_of_time(dimension.partitions_def) for dimension in definition.partitions_defs) == 1
+    return isinstance(definition, dg.TimeWindowPartitionsDefinition)
 
 
 def _has_range_of_partitions(context: dg.InputContext) -> bool:

@@ -44,7 +44,7 @@ class EventPartitions:
         if not isinstance(self.grain, str) or self.grain not in {*Grain}:
             raise InvalidDefinition(f"partitions={self.grain!r} is not a length of partitions. Use {' or '.join(repr(one.value) for one in Grain)}.")
         if not isinstance(self.timezone, str) or not is_timezone(self.timezone):
-            raise InvalidDefinition(f"timezone={self.timezone!r} is not a time zone. Write its IANA name, such as Europe/Berlin.")
+            raise InvalidDefinition(f"timezone={self.timezone!r} is not the name of a time zone. Write its IANA name, such as Europe/Berlin.")
         object.__setattr__(self, "start", _day(self.start))
 
     @cached_property

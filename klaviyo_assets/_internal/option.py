@@ -136,7 +136,7 @@ class Names:
         if isinstance(value, str):
             raise ValueError(f"{name} is a text: {value!r}. Give a list, such as [{value!r}].")
         if others := [one for one in value if not isinstance(one, str)]:
-            raise ValueError(f"{name} lists {others[0]!r}, which is no text. Write each name in quotes.")
+            raise ValueError(f"{name} lists {others[0]!r}, which is not a string. Write each name in quotes.")
         if not all(one.strip() for one in value):
             raise ValueError(f"{name} has an empty name: {list(value)!r}. Remove it.")
         if twice := [one for one in dict.fromkeys(value) if list(value).count(one) > 1]:

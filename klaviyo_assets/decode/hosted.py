@@ -65,7 +65,7 @@ class IncludedDecoder:
         return IncludedPage(named, dict(self._of_type(page.included)))
 
     def _of_type(self, included: Sequence[msgspec.Raw]) -> Iterator[tuple[str, bytes]]:
-        """Yield the included resources of the type by id. What is no resource object counts as not included, so it is fetched."""
+        """Yield the included resources of the type by id. Anything that is not a resource object counts as not included, so it is fetched."""
         for raw in included:
             with contextlib.suppress(msgspec.ValidationError):
                 one = msgspec.json.decode(raw, type=_Identifier)

@@ -72,7 +72,7 @@ class Attacher:
         return tuple(incomplete)
 
     def _by_identifier(self, included: Sequence[Raw]) -> dict[tuple[bytes, str], Raw]:
-        """Return the relationships by type and id. One that is no resource object counts as not included, so it cannot make the page unreadable."""
+        """Return the relationships by type and id. Anything that is not a resource object counts as not included: the page stays readable."""
         found: dict[tuple[bytes, str], Raw] = {}
         for raw in included:
             with contextlib.suppress(msgspec.ValidationError):

@@ -12,6 +12,7 @@ from duckdb import DuckDBPyConnection
 from klaviyo_assets.errors import FolderFailed, KlaviyoAssetsError
 from klaviyo_assets.frames.lazy import Opened
 from klaviyo_assets.reporting.run_log import in_the_log_of
+from klaviyo_assets.warehouse.error_text import error_text
 
 
 @dataclass(frozen=True)
@@ -52,11 +53,12 @@ class InputReading:
             raise self._failure(FolderFailed(error)) from error
         except duckdb.CatalogException as error:
             raise dg.Failure(f"There is no table {self.table} yet. What to do: materialize {self.asset} first.", allow_retries=False) from error
-        except (duckdb.BinderException, duckdb.ParserException, duckdb.ConversionException) as error:
+        except (duckdb.ProgrammingError, duckdb.DataError, duckdb.NotSupportedError) as error:
+            # DuckDB's error itself may quote values of the table, and Dagster would show it as the cause.
             raise dg.Failure(
-                f"{self.table}: {str(error).splitlines()[0]} What to do: correct columns, where and partition_expr in AssetIn's metadata.",
+                f"{self.table}: {error_text(error)} What to do: correct columns, where and partition_expr in AssetIn's metadata.",
                 allow_retries=False,
-            ) from error
+            ) from None
 
     def _failure(self, error: KlaviyoAssetsError) -> dg.Failure:
         from klaviyo_assets.reporting.failures import failure  # a code location is loaded without it

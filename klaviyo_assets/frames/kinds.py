@@ -1,7 +1,7 @@
 """The kinds of frames that an input can have: Polars, pandas and Arrow."""
 
 from collections.abc import Callable
-from types import NoneType, UnionType
+from types import UnionType
 from typing import Any, Union, get_args, get_origin
 
 from duckdb import DuckDBPyConnection, DuckDBPyRelation
@@ -17,29 +17,29 @@ _KINDS: dict[str, Callable[[DuckDBPyRelation], Any]] = {
     "pyarrow.Table": lambda relation: relation.to_arrow_table(),
 }
 
+_PACKAGES = ("polars.", "pandas.", "pyarrow.")
+
 
 def frame_kind_of(annotation: object) -> str:
-    """Return the kind of frame that an annotation asks for; the default if it names none.
+    """Return the kind of frame that an annotation asks for, also as a member of a union; the default if it names none.
 
     Raises:
-        TypeError: If it is the type of a frame that is not supported.
+        TypeError: If it is the type of a frame that is not supported, or a union of several frames.
 
     Example:
         >>> import polars
         >>> frame_kind_of(polars.LazyFrame)
         'polars.LazyFrame'
     """
-    if get_origin(annotation) in (Union, UnionType):  # an optional input
-        annotation = next((one for one in get_args(annotation) if one is not NoneType), None)
-    if not isinstance(annotation, type):
-        return DEFAULT_FRAME
-    package, name = annotation.__module__.partition(".")[0], annotation.__name__
-    kind = f"{package}.{name}"
-    if kind == LAZY or kind in _KINDS:
-        return kind
-    if package in ("polars", "pandas", "pyarrow"):
-        raise TypeError(f"{kind} is not supported; use {', '.join([*_KINDS, LAZY])}")
-    return DEFAULT_FRAME
+    members = get_args(annotation) if get_origin(annotation) in (Union, UnionType) else (annotation,)
+    types = [f"{one.__module__.partition('.')[0]}.{one.__name__}" for one in members if isinstance(one, type)]
+    named = [kind for kind in dict.fromkeys(types) if kind.startswith(_PACKAGES)]
+    kinds = [kind for kind in named if kind == LAZY or kind in _KINDS]
+    if len(kinds) > 1:
+        raise TypeError(f"its type names several kinds of frames, {' and '.join(kinds)}; use one of them")
+    if named and not kinds:
+        raise TypeError(f"{named[0]} is not supported; use {', '.join([*_KINDS, LAZY])}")
+    return kinds[0] if kinds else DEFAULT_FRAME
 
 
 def frame(connection: DuckDBPyConnection, query: str, kind: str) -> Any:

@@ -12,6 +12,7 @@ from klaviyo_assets.marts.library import as_select
 from klaviyo_assets.marts.model import UNIQUE_KEY, Check, Model
 from klaviyo_assets.marts.results import CheckResult
 from klaviyo_assets.marts.sources import Sources
+from klaviyo_assets.warehouse.error_text import error_text
 from klaviyo_assets.warehouse.sql import count_rows, quoted
 
 _EXAMPLES = 5
@@ -54,7 +55,7 @@ class Findings:
                     found[query.name] = _number(row[0])
             except (duckdb.Error, ValueError, TypeError) as error:
                 # Python's error would show the value, which may identify a person.
-                problem = one_line(str(error)) if isinstance(error, duckdb.Error) else "The value is not a number."
+                problem = one_line(error_text(error)) if isinstance(error, duckdb.Error) else "The value is not a number."
                 failed.append(CheckResult(query.name, None, warns=True, error=f"metadata, line {query.line}: {problem}"))
         return found, failed
 
@@ -74,7 +75,7 @@ class Findings:
             rows = count_rows(self._connection, f"FROM ({check.sql})")
             return CheckResult(check.name, rows, check.warns, tuple(self._examples(check.sql)) if rows else ())
         except duckdb.Error as error:
-            return CheckResult(check.name, None, check.warns, error=f"line {check.line}: {one_line(str(error))}")
+            return CheckResult(check.name, None, check.warns, error=f"line {check.line}: {one_line(error_text(error))}")
 
     def _examples(self, sql: str) -> list[dict[str, str]]:
         found = self._connection.execute(f"FROM ({sql}) LIMIT {_EXAMPLES}")

@@ -4,6 +4,9 @@ from pathlib import Path
 
 from klaviyo_assets.errors import KlaviyoAssetsError
 
+SOURCE_ADVICE = "Check the source that the model reads, then materialize the model again. Until then, its table stays as the last run built it."
+"""What to do if a file or a server that a model reads fails, or an extension for it is missing."""
+
 
 class MartError(KlaviyoAssetsError):
     """A model of the marts cannot be built."""
@@ -31,13 +34,14 @@ class ModelFailed(MartError):
         path: The file.
         line: Line of the mistake; None if DuckDB names none.
         what: DuckDB's message.
+        advice: What to do, if the SQL is not to blame.
     """
 
     advice = "Correct the SQL, then materialize the model again. Until then, its table stays as the last run built it."
 
-    def __init__(self, path: Path, line: int | None, what: str) -> None:
+    def __init__(self, path: Path, line: int | None, what: str, advice: str = "") -> None:
         self.path, self.line = path, line
-        super().__init__(f"{place(path, line)}: {what}")
+        super().__init__(f"{place(path, line)}: {what}", advice)
 
 
 class ModelSkipped(MartError):

@@ -13,13 +13,14 @@ from klaviyo_assets.errors import NotOurs
 from klaviyo_assets.marts.day_versions import DayOfModel, DayVersions
 from klaviyo_assets.marts.definition import contents_of, definition_of, rules_of
 from klaviyo_assets.marts.library import marts_schema
-from klaviyo_assets.marts.mart_errors import InvalidModel, ModelFailed
+from klaviyo_assets.marts.mart_errors import SOURCE_ADVICE, InvalidModel, ModelFailed
 from klaviyo_assets.marts.model import Model, Scope
 from klaviyo_assets.marts.results import Outcome
 from klaviyo_assets.marts.sources import CHANGED, Sources, group_of, is_changed
 from klaviyo_assets.marts.stores import Built, BuiltModels, Capture, ChangedGroups, GroupEvents
 from klaviyo_assets.marts.version import digest_of_rows, version_of_rows, version_of_view
 from klaviyo_assets.warehouse.ddl import change_types
+from klaviyo_assets.warehouse.error_text import error_text
 from klaviyo_assets.warehouse.sql import count_rows, literal, quoted
 
 _LARGE_SHARE = 0.2
@@ -27,11 +28,11 @@ _LARGE_SHARE = 0.2
 
 _LINE = re.compile(r"\bLINE (\d+):")
 
-_OF_STATEMENTS = (duckdb.ProgrammingError, duckdb.DataError, duckdb.NotSupportedError, duckdb.HTTPException)
+_OF_STATEMENTS = (duckdb.ProgrammingError, duckdb.DataError, duckdb.NotSupportedError)
 """DuckDB's errors of a statement, not of the database."""
 
-_OTHER_SOURCE = re.compile(r"No files found|requires? the extension|required extension")
-"""What other errors say if they are about a file that a statement reads, or an extension that it needs."""
+_OTHER_SOURCE = re.compile(r"No files found|requires? the extension|required extension|for HTTP [A-Z]+ to '")
+"""What other errors say if they are about a file or a server that a statement reads, or an extension that it needs."""
 
 
 @dataclass(frozen=True)
@@ -264,11 +265,12 @@ class ModelBuild:
         try:
             self._connection.execute(statement)
         except duckdb.Error as error:
-            if not isinstance(error, _OF_STATEMENTS) and not _OTHER_SOURCE.search(str(error)):
+            from_source = isinstance(error, duckdb.HTTPException) or _OTHER_SOURCE.search(str(error)) is not None
+            if not from_source and not isinstance(error, _OF_STATEMENTS):
                 raise  # a matter of the database
             found = _LINE.search(str(error))
             line = int(found[1]) - lines_before if found else None
-            raise ModelFailed(self.model.path, line, str(error).split("\n\nLINE ")[0].replace("\n", " ")) from None
+            raise ModelFailed(self.model.path, line, error_text(error), SOURCE_ADVICE if from_source else "") from None
 
     def _refuse_missing_columns(self, table: str) -> None:
         columns = [name.lower() for name, *_ in self._connection.execute(f"DESCRIBE {table}").fetchall()]

@@ -65,7 +65,7 @@ def check_grain(text: str, name: str) -> None:
 def check_timezone(text: str, name: str) -> None:
     """Refuse a time zone that this machine does not know."""
     if not is_timezone(text):
-        raise ValueError(f"{name} is not a time zone: {text!r}. Write its IANA name, such as Europe/Berlin.")
+        raise ValueError(f"{name} is not the name of a time zone: {text!r}. Write its IANA name, such as Europe/Berlin.")
 
 
 def check_revision(text: str, name: str) -> None:

@@ -107,9 +107,12 @@ def test_invalid_option_is_refused_at_load(options: dict[str, Any], words: str) 
     ("fields", "words"),
     [
         ({"grain": ["daily"]}, r"^partitions=\['daily'\] is not a length of partitions\. Use 'daily' or 'monthly'\.$"),
-        ({"timezone": "Berlin"}, r"^timezone='Berlin' is not a time zone\. Write its IANA name, such as Europe/Berlin\.$"),
-        ({"timezone": None}, r"^timezone=None is not a time zone\. "),
-        ({"timezone": ZoneInfo("Europe/Berlin")}, r"^timezone=zoneinfo.* is not a time zone\. Write its IANA name, such as Europe/Berlin\.$"),
+        ({"timezone": "Berlin"}, r"^timezone='Berlin' is not the name of a time zone\. Write its IANA name, such as Europe/Berlin\.$"),
+        ({"timezone": None}, r"^timezone=None is not the name of a time zone\. "),
+        (
+            {"timezone": ZoneInfo("Europe/Berlin")},
+            r"^timezone=zoneinfo.* is not the name of a time zone\. Write its IANA name, such as Europe/Berlin\.$",
+        ),
     ],
 )
 def test_partitions_that_cannot_be_are_refused_when_they_are_created(fields: dict[str, Any], words: str) -> None:

@@ -1,5 +1,6 @@
 """What downstream assets get as an argument: the kind of frame, and the part of the table that their metadata chooses."""
 
+import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import duckdb
 import polars as pl
 import pyarrow
 import pytest
+from dagster._utils.error import serializable_error_info_from_exc_info
 from dagster_duckdb import DuckDBResource
 
 from klaviyo_assets import KlaviyoFrameIOManager, KlaviyoResource, PublishTarget, build_klaviyo_definitions, build_klaviyo_published
@@ -223,6 +225,72 @@ def test_unusable_inputs_fail_with_a_sentence(
 ) -> None:
     with pytest.raises(dg.Failure, match=words):
         read(warehouse, instance, annotation, **metadata)
+
+
+@pytest.mark.parametrize("annotation", [pl.DataFrame, pl.LazyFrame])
+@pytest.mark.parametrize("where", ["profile_id::INTEGER = 1", "strptime(profile_id, '%Y') IS NULL"])
+def test_a_condition_that_fails_shows_no_values(annotation: type, where: str, warehouse: LocalFile, instance: dg.DagsterInstance) -> None:
+    with pytest.raises((dg.Failure, pl.exceptions.ComputeError)) as caught:
+        read(warehouse, instance, annotation, where=where)
+
+    shown = str(serializable_error_info_from_exc_info((caught.type, caught.value, caught.tb)))
+    assert "string …" in shown
+    assert "What to do: correct columns, where and partition_expr" in shown
+    assert "'p" not in str(caught.value)
+    assert '"p' not in str(caught.value)
+    assert not re.search(r"""string ["']p\d""", shown)
+
+
+def test_an_input_of_two_kinds_of_frames_is_refused(warehouse: LocalFile, instance: dg.DagsterInstance) -> None:
+    """Dagster refuses such an annotation itself, but not such a type of its own."""
+    either = dg.PythonObjectDagsterType((pyarrow.Table, pl.DataFrame), name="Either")
+
+    @dg.asset(ins={"events": dg.AssetIn(EVENTS.key, dagster_type=either)})
+    def downstream(events) -> None:  # type: ignore[no-untyped-def]
+        raise AssertionError
+
+    with pytest.raises(dg.Failure, match=r"^The input events: its type names several kinds of frames, pyarrow\.Table and polars\.DataFrame; use one"):
+        _materialize(downstream, EVENTS, warehouse, instance, None)
+
+
+@pytest.mark.filterwarnings("ignore:Class `SpecificPartitionsPartitionMapping`:dagster.BetaWarning")
+@pytest.mark.parametrize(
+    ("days", "why"),
+    [(["2026-01-02", "2026-01-05"], "the input has several separate ranges of partitions"), ([], "the input has none of them")],
+    ids=["two ranges", "none"],
+)
+def test_partitions_that_are_not_one_range_are_refused(days: list[str], why: str, warehouse: LocalFile, instance: dg.DagsterInstance) -> None:
+    mapping = dg.SpecificPartitionsPartitionMapping(days)
+
+    @dg.asset(ins={"events": dg.AssetIn(EVENTS.key, metadata={"partition_expr": "datetime"}, partition_mapping=mapping)}, partitions_def=DAYS)
+    def downstream(events: pl.DataFrame) -> None:
+        raise AssertionError
+
+    with pytest.raises(dg.Failure, match=f"^The metadata partition_expr of the input events is for partitions of time, and {why}. What to do: "):
+        _materialize(downstream, EVENTS.replace_attributes(partitions_def=DAYS), warehouse, instance, None, "2026-01-02")
+
+
+@pytest.mark.parametrize("asset_key", [None, EVENTS.key], ids=["a partition of the run", "a partition of the asset"])
+def test_a_partition_without_its_definition_is_refused_with_the_reason(asset_key: dg.AssetKey | None, warehouse: LocalFile) -> None:
+    manager = KlaviyoFrameIOManager(duckdb=DuckDBResource(database=str(warehouse.path)))
+    context = dg.build_input_context(
+        name="events",
+        partition_key="2026-01-02",
+        asset_key=asset_key,
+        definition_metadata={"partition_expr": "datetime"},
+        upstream_output=dg.build_output_context(asset_key=EVENTS.key, definition_metadata=EVENTS.metadata),
+    )
+
+    with pytest.raises(dg.Failure, match=r"it is not known here which partitions the input has\. What to do: load the input in a run, or leave"):
+        manager.load_input(context)
+
+
+@pytest.mark.filterwarnings("ignore:Parameter `backfill_policy`:dagster.BetaWarning")
+def test_partitions_with_one_dimension_of_time_have_a_time_window(warehouse: LocalFile, instance: dg.DagsterInstance) -> None:
+    both = dg.MultiPartitionsDefinition({"day": DAYS, "country": dg.StaticPartitionsDefinition(["de", "fr"])})
+    key = {"partition_key": dg.MultiPartitionKey({"day": "2026-01-02", "country": "de"})}
+
+    assert rows_of_a_run(warehouse, instance, None, both, key) == [f"e{i}" for i in range(24, 48)]
 
 
 def test_an_input_may_come_from_the_published_copy(warehouse: LocalFile, instance: dg.DagsterInstance, tmp_path: Path) -> None:

@@ -1,11 +1,15 @@
 import shutil
 from collections import namedtuple
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
+from typing import Any, cast
 
 import duckdb
 import pytest
 from dagster_duckdb import DuckDBResource
+from duckdb import DuckDBPyConnection
 from filelock import FileLock
 
 from klaviyo_assets.errors import NewerLayout, NotOurs
@@ -117,6 +121,7 @@ def test_a_failing_model_fails_those_that_need_it_and_no_other(account: StoredAc
 
     assert isinstance(results["reads_a_file"].error, ModelFailed)
     assert "IO Error: No files found" in results["reads_a_file"].error.summary
+    assert results["reads_a_file"].error.advice.startswith("Check the source that the model reads")
 
     assert isinstance(results["bad"].error, ModelFailed)
     assert results["bad"].error.summary.startswith(f'{path}, line 5: Binder Error: Referenced column "nothing" not found')
@@ -261,6 +266,67 @@ def test_a_number_that_cannot_be_computed_is_reported_without_its_value(account:
     assert all((check.rows, check.passed, check.warns) == (None, False, True) for check in (broken, who, day))
     assert broken.error.startswith('metadata, line 3: Binder Error: Referenced column "nothing" not found')
     assert (who.error, day.error) == ("metadata, line 4: The value is not a number.", "metadata, line 5: The value is not a number.")
+
+
+def test_errors_of_duckdb_show_no_values(account: StoredAccount, tmp_path: Path) -> None:
+    header = "-- metadata who: SELECT max(email)::INTEGER FROM a\n-- warn broken: FROM a WHERE email::INTEGER = 1\n"
+    write_model(tmp_path / "m", "a", "SELECT 1 AS id, 'ann@example.com' AS email", header=header)
+    write_model(tmp_path / "m", "b", "SELECT id, email::INTEGER AS number FROM a")
+    results = run(account, tmp_path / "m")
+
+    _, broken, who = sorted(results["a"].checks, key=lambda check: ["unique_key", "broken", "who"].index(check.name))
+    failed = results["b"].error
+    assert isinstance(failed, ModelFailed)
+    for text in (broken.error, who.error, str(failed)):
+        assert "Conversion Error: Could not convert string … to INT32" in text
+        assert "ann" not in text
+    assert "email" in failed.summary, "the column is named"
+
+
+class OtherServer(KeptOpen):
+    """A database in which statements that read from a server fail: the extension for that is not installed everywhere."""
+
+    def __init__(self, path: Path, error: duckdb.Error) -> None:
+        super().__init__(path)
+        self.error = error
+
+    @contextmanager
+    def connection(self) -> Iterator[DuckDBPyConnection]:
+        with super().connection() as connection:
+            yield cast(DuckDBPyConnection, _Failing(connection, self.error))
+
+
+class _Failing:
+    def __init__(self, connection: DuckDBPyConnection, error: duckdb.Error) -> None:
+        self._connection, self._error = connection, error
+
+    def execute(self, statement: str, *arguments: Any) -> DuckDBPyConnection:
+        if "https://" in statement and statement.startswith("CREATE TABLE"):
+            raise self._error
+        return self._connection.execute(statement, *arguments)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._connection, name)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        duckdb.HTTPException("HTTP Error: Request returned HTTP 503 for HTTP GET to 'https://example.com/a.csv?signature=abc'"),
+        duckdb.IOException("IO Error: Could not establish connection error for HTTP HEAD to 'https://example.com/a.csv?signature=abc'"),
+    ],
+)
+def test_a_server_that_fails_is_a_failure_of_its_model_and_not_of_the_sql(error: duckdb.Error, account: StoredAccount, tmp_path: Path) -> None:
+    write_model(tmp_path / "m", "a", "SELECT 1 AS id FROM read_csv('https://example.com/a.csv?signature=abc')")
+    write_model(tmp_path / "m", "b", "SELECT 1 AS id")
+    account.warehouse = OtherServer(tmp_path / "shop.duckdb", error)
+    results = run(account, tmp_path / "m")
+
+    failed = results["a"].error
+    assert isinstance(failed, ModelFailed)
+    assert "to 'https://example.com/a.csv?…'" in failed.summary
+    assert failed.advice.startswith("Check the source that the model reads, then materialize the model again.")
+    assert results["b"].outcome is Outcome.REBUILT
 
 
 @pytest.mark.parametrize("source", ["read_csv('https://localhost:1/x.csv')", "sqlite_scan('x.sqlite', 't')"])

@@ -131,7 +131,7 @@ DATE = "Write it as 2026-01-31 or 2026-01-31T12:00:00Z."
         (
             "KLAVIYO_EVENT_METRICS",
             '["Placed Order", 7]',
-            "KLAVIYO_EVENT_METRICS lists 7, which is no text. Write each name in quotes.",
+            "KLAVIYO_EVENT_METRICS lists 7, which is not a string. Write each name in quotes.",
         ),
         *(
             (
@@ -150,7 +150,7 @@ DATE = "Write it as 2026-01-31 or 2026-01-31T12:00:00Z."
             (
                 "KLAVIYO_PARTITIONS_TIMEZONE",
                 text,
-                f"KLAVIYO_PARTITIONS_TIMEZONE is not a time zone: '{text}'. Write its IANA name, such as Europe/Berlin.",
+                f"KLAVIYO_PARTITIONS_TIMEZONE is not the name of a time zone: '{text}'. Write its IANA name, such as Europe/Berlin.",
             )
             for text in ("Berlin", "Europe", "../../etc/passwd", "x" * 300)
         ),

@@ -15,13 +15,13 @@ def test_an_unknown_time_zone_is_refused(name: str) -> None:
     with pytest.raises(InvalidDefinition) as caught:
         EventPartitions("daily", timezone=name)
 
-    assert str(caught.value) == f"timezone={name!r} is not a time zone. Write its IANA name, such as Europe/Berlin."
+    assert str(caught.value) == f"timezone={name!r} is not the name of a time zone. Write its IANA name, such as Europe/Berlin."
 
 
 def test_an_unknown_time_zone_of_the_environment_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KLAVIYO_PARTITIONS_TIMEZONE", "Mars/Olympus")
 
-    with pytest.raises(InvalidSetting, match="KLAVIYO_PARTITIONS_TIMEZONE is not a time zone: 'Mars/Olympus'"):
+    with pytest.raises(InvalidSetting, match="KLAVIYO_PARTITIONS_TIMEZONE is not the name of a time zone: 'Mars/Olympus'"):
         from_environment()
 
 

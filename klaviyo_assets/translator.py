@@ -10,6 +10,7 @@ import dagster as dg
 from klaviyo_assets.catalog.columns import ADDED_COLUMNS
 from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.validation import InvalidDefinition
+from klaviyo_assets.warehouse.default_name import DEFAULT_SCHEMA
 from klaviyo_assets.warehouse.sql import pasted
 
 
@@ -50,7 +51,7 @@ class KlaviyoTranslator:
 
     key_prefix: Sequence[str] = _DefaultPrefix(("klaviyo",))
     group_name: str = _DefaultText("klaviyo")
-    schema: str = _DefaultText("klaviyo")
+    schema: str = _DefaultText(DEFAULT_SCHEMA)
     owners: Sequence[str] = ()
     tags: Mapping[str, str] = field(default_factory=dict)
     io_manager_key: str = _DefaultText("klaviyo_frames")

@@ -80,7 +80,7 @@ def sync(
             if not sandbox.options.limits:
                 entry = _without_limit(entry)
             if request is not None and request.mode is SyncMode.repair:
-                await request_rereads(client, AuditStore(warehouse, schema))
+                await request_rereads(client, AuditStore(warehouse, schema, catalog))
             return await SyncRunner(
                 entry,
                 request or SyncOptions(),

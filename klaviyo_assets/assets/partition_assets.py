@@ -6,7 +6,6 @@ from typing import Any
 import dagster as dg
 
 from klaviyo_assets.assets.op_settings import OpSettings
-from klaviyo_assets.catalog import EVENTS
 from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.current_keys import current_checks, current_key
 from klaviyo_assets.partitions import EventPartitions
@@ -18,14 +17,15 @@ _DESCRIPTION = (
 )
 
 
-def partitioned_spec(events: dg.AssetSpec, partitions: EventPartitions) -> dg.AssetSpec:
+def partitioned_spec(entry: ResourceType, events: dg.AssetSpec, partitions: EventPartitions) -> dg.AssetSpec:
     """Return the spec of the asset with the partitions, which has the table, owners, tags and group of events.
 
     Args:
-        events: The spec of events.
+        entry: The type of events.
+        events: Its spec.
         partitions: The partitions.
     """
-    suffix = partitions.asset_name.removeprefix(EVENTS.name)
+    suffix = partitions.asset_name.removeprefix(entry.name)
     metadata = {name: value for name, value in events.metadata.items() if name.startswith(("dagster/", "klaviyo/endpoint", "klaviyo/scope"))}
     return dg.AssetSpec(
         key=dg.AssetKey([*events.key.path[:-1], events.key.path[-1] + suffix]),
@@ -37,7 +37,7 @@ def partitioned_spec(events: dg.AssetSpec, partitions: EventPartitions) -> dg.As
         kinds=set(events.kinds),
         code_version=events.code_version,
         partitions_def=partitions.definition,
-        metadata={**metadata, "partition_expr": EVENTS.replication.range_field, PARTITIONS_OF: EVENTS.name},
+        metadata={**metadata, "partition_expr": entry.period_field, PARTITIONS_OF: entry.name},
     )
 
 

@@ -123,7 +123,7 @@ def build_klaviyo_assets(
         return _sync_ops(name, entries, specs, settings, execute, {})
     events = _type_with_partitions(entries)
     key = specs[events.name].key
-    partitioned = partitioned_spec(specs[events.name], by_period)
+    partitioned = partitioned_spec(events, specs[events.name], by_period)
     op_name = f"{name}_{by_period.asset_name}"
     check_keys([*specs.items(), (by_period.asset_name, partitioned)])
     check_op_names([op_name], {f"{name}_{entry.name}": entry for entry in entries})

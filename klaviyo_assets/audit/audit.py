@@ -22,7 +22,6 @@ from klaviyo_assets.audit.audit_tables import AuditRecord
 from klaviyo_assets.audit.compare import Difference, DifferenceState, EventCounts, differences
 from klaviyo_assets.audit.event_counts import counts_by_day, years
 from klaviyo_assets.audit.occupied import occupied
-from klaviyo_assets.catalog import EVENTS, METRICS
 from klaviyo_assets.catalog.resource_type import Subset
 from klaviyo_assets.decode import PageDecoder
 from klaviyo_assets.extract.metric_names import metric_names
@@ -48,7 +47,7 @@ class Audit:
 
     Args:
         client: The client, open.
-        store: Reads and writes the findings.
+        store: Reads and writes the findings; its catalog is that of the audit.
         log: Receives progress messages.
         start_date: The user's start date; older events were never requested.
         metrics: The metrics that the user selects; no others are compared.
@@ -83,10 +82,11 @@ class Audit:
             KlaviyoError: If Klaviyo rejects the key or fails; nothing is saved.
             WarehouseError: If the database cannot be opened.
         """
-        await probe(self.client, METRICS)  # checks the scope
-        await sync_clock(self.client, METRICS)
+        metrics_type = self.store.catalog.metrics_type
+        await probe(self.client, metrics_type)  # checks the scope
+        await sync_clock(self.client, metrics_type)
         now = self.client.now()
-        listed = await metric_names(self.client)
+        listed = await metric_names(self.client, metrics_type)
         if self.metrics:
             self._selection = self.metrics.resolve(listed, await in_thread(self.store.metric_names), await in_thread(self.store.coverage))
             for text in self._selection.notes:
@@ -128,7 +128,7 @@ class Audit:
     async def _pieces(self, wanted: TimeWindow, before: Sequence[Difference]) -> list[Piece]:
         """Return the windows to request, newest first: the years with events, each with its covered days."""
         start, end = _midnight_before(wanted.start), _midnight_before(wanted.end)
-        grid = [TimeWindow(*bounds) for bounds in years(start, end)]
+        grid = [TimeWindow(*bounds) for bounds in years(start, end, self.store.counted_by.longest_span)]
         if self.only_rereads:
             pending = {one.day for one in before if one.state is DifferenceState.REREAD_PENDING}
             windows = await occupied(grid, pending, _no_further_event)
@@ -186,7 +186,8 @@ class Audit:
             return None
 
     async def _first_event(self, parameters: Mapping[str, str]) -> datetime | None:
-        response = await self.client.get(EVENTS, EVENTS.endpoint.path, {**parameters, "page[size]": "1"}, PageDecoder(EVENTS, Subset()).page)
+        events = self.store.events
+        response = await self.client.get(events, events.endpoint.path, {**parameters, "page[size]": "1"}, PageDecoder(events, Subset()).page)
         extent = response.value.extent(FIELD)
         return extent.least if extent else None
 
@@ -217,7 +218,7 @@ class Audit:
                 continue
             try:
                 self._requests += 1
-                counts = await counts_by_day(self.client, metric, window.start, window.end)
+                counts = await counts_by_day(self.client, metric, window.start, window.end, self.store.counted_by)
             except (BadRequest, NotFound) as error:
                 if not counted or isinstance(error, NotFound):
                     self._uncounted.add(metric)
@@ -251,7 +252,7 @@ async def request_rereads(client: KlaviyoClient, store: AuditStore) -> int:
         KlaviyoError: If Klaviyo refuses or fails.
         WarehouseError: If the database cannot be opened.
     """
-    await sync_clock(client, EVENTS)
+    await sync_clock(client, store.events)
     return await in_thread(store.request_rereads, client.now().replace(microsecond=0))
 
 

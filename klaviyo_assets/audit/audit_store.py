@@ -2,15 +2,17 @@
 
 import logging
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 
 from duckdb import DuckDBPyConnection
 
 from klaviyo_assets.audit.audit_tables import AuditDays, AuditLog, AuditRecord
 from klaviyo_assets.audit.compare import Difference, DifferenceState, EventCounts
-from klaviyo_assets.catalog import EVENTS
+from klaviyo_assets.catalog import CATALOG, Catalog, ResourceType
 from klaviyo_assets.catalog.columns import DELETED_AT
+from klaviyo_assets.catalog.endpoint import Query
+from klaviyo_assets.catalog.types.metric_aggregates import METRIC_AGGREGATES
 from klaviyo_assets.load.access.stored_metrics import stored_metric_names
 from klaviyo_assets.load.schema.foreign_objects import Ownership
 from klaviyo_assets.load.schema.tables import Tables
@@ -22,8 +24,8 @@ from klaviyo_assets.state.requested_rereads import Reread, Rereads
 from klaviyo_assets.warehouse.ddl import table_exists
 from klaviyo_assets.warehouse.interface import Warehouse
 
-FIELD = EVENTS.replication.cursor_fields[0]
-"""The time field of events that determines their day."""
+FIELD = "datetime"
+"""The time field of events that determines their day in Klaviyo's counts, whichever fields syncs read events by."""
 
 _REQUESTER = "audit"
 """Name of the audit in ``_rereads``."""
@@ -38,17 +40,29 @@ class AuditStore:
     Args:
         warehouse: The database.
         schema: DuckDB schema.
+        catalog: All resource types in use; one of them has the events.
     """
 
     warehouse: Warehouse
     schema: str
+    catalog: Catalog = field(default_factory=lambda: CATALOG)
+
+    @property
+    def events(self) -> ResourceType:
+        """The type of events."""
+        return self.catalog.events_type
+
+    @property
+    def counted_by(self) -> Query:
+        """The endpoint with Klaviyo's own counts of events."""
+        return self.events.counted_by or METRIC_AGGREGATES
 
     def _table(self, name: str) -> str:
         return self.warehouse.qualified(self.schema, name)
 
     def _prepare(self, connection: DuckDBPyConnection) -> None:
         stores = (AuditLog, AuditDays)
-        for note in Tables(self.warehouse, self.schema, EVENTS).prepare(connection).notes:
+        for note in Tables(self.warehouse, self.schema, self.events).prepare(connection).notes:
             _log.warning("%s", note)
         Ownership(connection, self.warehouse, self.schema).check({}, {store.NAME: store.COLUMNS for store in stores})
         for store in stores:
@@ -59,7 +73,7 @@ class AuditStore:
         """Return the coverage of events by their time."""
         with self.warehouse.transaction() as connection:
             self._prepare(connection)
-            return [row for row in CoverageStore(connection, self.warehouse, self.schema).rows(EVENTS.name) if row.field == FIELD]
+            return [row for row in CoverageStore(connection, self.warehouse, self.schema).rows(self.events.name) if row.field == FIELD]
 
     def metric_names(self) -> dict[str, str]:
         """Return the names of the stored metrics by id."""
@@ -73,7 +87,7 @@ class AuditStore:
         """
         with self.warehouse.connection() as connection:
             rows = connection.execute(
-                f"SELECT metric_id, ({FIELD} AT TIME ZONE 'UTC')::DATE, count(*) FROM {self._table(EVENTS.name)} "
+                f"SELECT metric_id, ({FIELD} AT TIME ZONE 'UTC')::DATE, count(*) FROM {self._table(self.events.name)} "
                 f"WHERE {DELETED_AT} IS NULL AND {FIELD} >= ? AND {FIELD} < ? GROUP BY ALL",
                 [window.start, window.end],
             ).fetchall()
@@ -83,7 +97,7 @@ class AuditStore:
         """Return the days (UTC) of a window that have rows."""
         with self.warehouse.connection() as connection:
             rows = connection.execute(
-                f"SELECT DISTINCT ({FIELD} AT TIME ZONE 'UTC')::DATE FROM {self._table(EVENTS.name)} "
+                f"SELECT DISTINCT ({FIELD} AT TIME ZONE 'UTC')::DATE FROM {self._table(self.events.name)} "
                 f"WHERE {DELETED_AT} IS NULL AND {FIELD} >= ? AND {FIELD} < ?",
                 [window.start, window.end],
             ).fetchall()
@@ -92,7 +106,7 @@ class AuditStore:
     def oldest(self) -> datetime | None:
         """Return the time of the oldest row."""
         with self.warehouse.connection() as connection:
-            found = connection.sql(f"SELECT min({FIELD}) AS oldest FROM {self._table(EVENTS.name)}").pl()["oldest"][0]
+            found = connection.sql(f"SELECT min({FIELD}) AS oldest FROM {self._table(self.events.name)}").pl()["oldest"][0]
         return found if isinstance(found, datetime) else None
 
     @retry_on_conflict
@@ -117,7 +131,7 @@ class AuditStore:
             AuditLog(connection, self.warehouse, self.schema).put(record, len(found) + record.lost)
             AuditDays(connection, self.warehouse, self.schema).replace(found, record.audited_at)
             pending = {midnight(one.day) for one in found if one.state is DifferenceState.REREAD_PENDING and one.reread_at is None}
-            Rereads(connection, self.warehouse, self.schema).keep(EVENTS.name, pending, by=_REQUESTER)
+            Rereads(connection, self.warehouse, self.schema).keep(self.events.name, pending, by=_REQUESTER)
 
     @retry_on_conflict
     def request_rereads(self, at: datetime) -> int:
@@ -134,7 +148,7 @@ class AuditStore:
         with self.warehouse.transaction() as connection:
             self._prepare(connection)
             rereads, days = Rereads(connection, self.warehouse, self.schema), AuditDays(connection, self.warehouse, self.schema)
-            requested = rereads.reread_at(EVENTS.name, _REQUESTER)
+            requested = rereads.reread_at(self.events.name, _REQUESTER)
             wanted = {
                 one.day
                 for one in days.differences()
@@ -144,7 +158,7 @@ class AuditStore:
             }
             empty = self._without_events(connection, wanted)
             windows = [Reread(FIELD, TimeWindow(midnight(day), midnight(day) + DAY), expects_none=day in empty) for day in sorted(wanted)]
-            rereads.request(EVENTS.name, windows, by=_REQUESTER, at=at)
+            rereads.request(self.events.name, windows, by=_REQUESTER, at=at)
             days.mark_pending()
         return len(windows)
 
@@ -158,7 +172,7 @@ class AuditStore:
             return set()
         day, listed = f"({FIELD} AT TIME ZONE 'UTC')::DATE", ", ".join(f"DATE '{day.isoformat()}'" for day in days)
         with_events = connection.execute(
-            f"SELECT DISTINCT {day} FROM {self._table(EVENTS.name)} WHERE {DELETED_AT} IS NULL AND {day} IN ({listed}) "
+            f"SELECT DISTINCT {day} FROM {self._table(self.events.name)} WHERE {DELETED_AT} IS NULL AND {day} IN ({listed}) "
             f"AND NOT coalesce((metric_id, {day}) IN (SELECT (metric_id, day) FROM {self._table(AuditDays.NAME)} WHERE klaviyo_count = 0), false)"
         ).fetchall()
         return days - {day for (day,) in with_events}
@@ -174,7 +188,7 @@ class AuditStore:
         return replace(record, lost=max(0, mismatches - kept))
 
     def _differences(self, connection: DuckDBPyConnection) -> list[Difference]:
-        reread_at = Rereads(connection, self.warehouse, self.schema).reread_at(EVENTS.name, _REQUESTER)
+        reread_at = Rereads(connection, self.warehouse, self.schema).reread_at(self.events.name, _REQUESTER)
         return [
             replace(one, reread_at=reread_at.get(midnight(one.day))) if one.state is DifferenceState.REREAD_PENDING and one.reread_at is None else one
             for one in AuditDays(connection, self.warehouse, self.schema).differences()

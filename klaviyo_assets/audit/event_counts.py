@@ -1,11 +1,12 @@
 """Requests counts of events from Klaviyo, by metric and day."""
 
 from collections.abc import Iterator
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 
 import msgspec
 
 from klaviyo_assets.api.client import KlaviyoClient
+from klaviyo_assets.catalog.endpoint import Query
 from klaviyo_assets.catalog.types.metric_aggregates import METRIC_AGGREGATES
 
 
@@ -30,20 +31,25 @@ class _Document(msgspec.Struct):
     data: _Data
 
 
-def years(start: datetime, end: datetime) -> Iterator[tuple[datetime, datetime]]:
+def years(start: datetime, end: datetime, longest: timedelta = METRIC_AGGREGATES.longest_span) -> Iterator[tuple[datetime, datetime]]:
     """Split a time window into parts that one request may cover.
+
+    Args:
+        start: Start of the window.
+        end: End of the window, excluded.
+        longest: The longest part.
 
     Example:
         >>> len(list(years(datetime(2024, 1, 1, tzinfo=UTC), datetime(2026, 1, 1, tzinfo=UTC))))
         3
     """
     while start < end:
-        piece_end = min(start + METRIC_AGGREGATES.longest_span, end)
+        piece_end = min(start + longest, end)
         yield start, piece_end
         start = piece_end
 
 
-async def counts_by_day(client: KlaviyoClient, metric_id: str, start: datetime, end: datetime) -> dict[date, int]:
+async def counts_by_day(client: KlaviyoClient, metric_id: str, start: datetime, end: datetime, query: Query = METRIC_AGGREGATES) -> dict[date, int]:
     """Return the number of events of a metric on each day (UTC) of a time window. Days missing from the response are left out.
 
     Args:
@@ -51,6 +57,7 @@ async def counts_by_day(client: KlaviyoClient, metric_id: str, start: datetime, 
         metric_id: The metric.
         start: Start of the window; a midnight (UTC) for whole days.
         end: End of the window, excluded; at most a year later.
+        query: The endpoint with the counts.
 
     Raises:
         KlaviyoError: If Klaviyo refuses or fails.
@@ -62,7 +69,7 @@ async def counts_by_day(client: KlaviyoClient, metric_id: str, start: datetime, 
         "timezone": "UTC",
         "filter": [f"greater-or-equal(datetime,{_naive(start)})", f"less-than(datetime,{_naive(end)})"],
     }
-    return (await client.query(METRIC_AGGREGATES, body, _decode)).value
+    return (await client.query(query, body, _decode)).value
 
 
 def _decode(body: bytes) -> dict[date, int]:

@@ -99,10 +99,33 @@ class Catalog(Mapping[str, ResourceType]):
         Raises:
             UnknownResourceType: If this catalog has none.
         """
-        for entry in self.values():
-            if entry.identifies_account:
-                return entry
-        raise UnknownResourceType("No resource type identifies the account. Known types: " + ", ".join(self._types) + ".")
+        return self._first("identifies the account", "identifies_account")
+
+    @property
+    def events_type(self) -> ResourceType:
+        """The type of events. A type that replaces this package's may lack views of metrics or partitions, so each of its marks counts.
+
+        Raises:
+            UnknownResourceType: If this catalog has none.
+        """
+        return self._first("has the events", "has_metric_views", "partitioned", "counted_by")
+
+    @property
+    def metrics_type(self) -> ResourceType:
+        """The type with the names of the metrics.
+
+        Raises:
+            UnknownResourceType: If this catalog has none.
+        """
+        return self._first("names the metrics", "names_metrics")
+
+    def _first(self, what: str, *marks: str) -> ResourceType:
+        """Return the type with the first of these fields that any type sets."""
+        for mark in marks:
+            for entry in self.values():
+                if getattr(entry, mark):
+                    return entry
+        raise UnknownResourceType(f"No resource type {what}. Known types: " + ", ".join(self._types) + ".")
 
     @property
     def default_names(self) -> tuple[str, ...]:

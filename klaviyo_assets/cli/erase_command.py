@@ -11,6 +11,7 @@ from klaviyo_assets.errors import FolderFailed, KlaviyoAssetsError
 from klaviyo_assets.privacy.hashing import salt_of_environment
 from klaviyo_assets.settings.options import from_environment
 from klaviyo_assets.warehouse.database_path import checked_path
+from klaviyo_assets.warehouse.default_name import DEFAULT_SCHEMA
 from klaviyo_assets.warehouse.factory import warehouse_with
 from klaviyo_assets.warehouse.interface import WarehouseError
 
@@ -25,7 +26,7 @@ _REMEMBERED = "The id is remembered: no sync will store that profile."
 _NOT_REMEMBERED = "Nothing is remembered: to keep out a profile that is not stored yet, give its id."
 
 
-def erase(*who: str, database: str | None = None, schema: str = "klaviyo", dry_run: bool = False, catalog: Catalog = CATALOG) -> int:
+def erase(*who: str, database: str | None = None, schema: str = DEFAULT_SCHEMA, dry_run: bool = False, catalog: Catalog = CATALOG) -> int:
     """Erase a person, print what was found, and return the exit status: 0 if it was done, 1 if not.
 
     Args:

@@ -14,6 +14,7 @@ from klaviyo_assets.catalog.named import catalog_named
 from klaviyo_assets.cli.env_file import load_env_file
 from klaviyo_assets.cli.output import OutputFailed, accept_every_character, say
 from klaviyo_assets.errors import KlaviyoAssetsError
+from klaviyo_assets.warehouse.default_name import DEFAULT_SCHEMA
 
 _INTERRUPTED = 130
 """Exit status of a command that Ctrl+C ended, as in shells."""
@@ -75,7 +76,7 @@ def _parser() -> argparse.ArgumentParser:
         "person", nargs="+", help="e-mail address, phone number that begins with +, or id of the profile; or several of one person, the id first"
     )
     erase.add_argument("--database", metavar="PATH", help="the DuckDB file (default: KLAVIYO_DUCKDB_PATH)")
-    erase.add_argument("--schema", default="klaviyo", help="schema of the tables (default: %(default)s)")
+    erase.add_argument("--schema", default=DEFAULT_SCHEMA, help="schema of the tables (default: %(default)s)")
     _add_catalog(erase)
     erase.add_argument("--dry-run", action="store_true", help="print what would be done, and change nothing")
     erase.set_defaults(run=_erase, failed=1)

@@ -10,6 +10,7 @@ from klaviyo_assets.marts.dependencies import Parser, SqlMistake
 from klaviyo_assets.marts.front_matter import parse_header
 from klaviyo_assets.marts.mart_errors import FolderMissing, InvalidModel, MartError
 from klaviyo_assets.marts.model import Model, Scope
+from klaviyo_assets.warehouse.default_name import DEFAULT_SCHEMA
 
 PACKAGED = Path(__file__).parent / "sql"
 """Folder of this package's models."""
@@ -79,7 +80,7 @@ class Models(Mapping[str, Model]):
         return [name for name in self if name in found]
 
 
-def read_models(folders: Sequence[str | Path] = (), *, packaged: bool = True, catalog: Catalog = CATALOG, schema: str = "klaviyo") -> Models:
+def read_models(folders: Sequence[str | Path] = (), *, packaged: bool = True, catalog: Catalog = CATALOG, schema: str = DEFAULT_SCHEMA) -> Models:
     """Read the models of this package and of the user's folders.
 
     A file with the name of another model replaces it; a new name adds a model. A mistake in a file does not fail here: it is the model's ``problem``.

@@ -188,7 +188,7 @@ class AssetSync:
             catalog=self.step.catalog,
         )
         if self.step.config.mode is SyncMode.repair and access.error is None:
-            await request_rereads(client, AuditStore(self.step.warehouse, self.step.schema))
+            await request_rereads(client, AuditStore(self.step.warehouse, self.step.schema, self.step.catalog))
         return await sync.run()
 
     @property
@@ -260,7 +260,7 @@ class AssetSync:
         repaired = report is not None and self.step.config.mode is SyncMode.repair
         if not (repaired or asset_checks.COMPLETE in self.checks):
             return
-        audit = CompleteCheck(self.step.log, self.asset, self.step.schema, self.step.klaviyo, self.step.warehouse)
+        audit = CompleteCheck(self.step.log, self.asset, self.step.schema, self.step.klaviyo, self.step.warehouse, self.step.catalog)
         if self.materializes and not repaired:
             if (last := await in_thread(audit.last_result)) is not None:
                 yield last

@@ -1,7 +1,7 @@
 """The check ``complete`` of events: an audit that compares Klaviyo's own counts with the table, and what Dagster shows of it."""
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 
 import dagster as dg
@@ -13,6 +13,7 @@ from klaviyo_assets.audit.audit import Audit
 from klaviyo_assets.audit.audit_store import AuditStore, names_of_metrics
 from klaviyo_assets.audit.audit_tables import AuditRecord
 from klaviyo_assets.audit.compare import Difference
+from klaviyo_assets.catalog import CATALOG, Catalog
 from klaviyo_assets.checks import asset_checks
 from klaviyo_assets.errors import SyncError
 from klaviyo_assets.reporting.period_report import PeriodReport
@@ -31,6 +32,7 @@ class CompleteCheck:
         schema: DuckDB schema.
         klaviyo: The Klaviyo resource.
         warehouse: The database.
+        catalog: All resource types in use.
     """
 
     log: logging.Logger
@@ -38,10 +40,11 @@ class CompleteCheck:
     schema: str
     klaviyo: KlaviyoResource
     warehouse: Warehouse
+    catalog: Catalog = field(default_factory=lambda: CATALOG)
 
     @property
     def _store(self) -> AuditStore:
-        return AuditStore(self.warehouse, self.schema)
+        return AuditStore(self.warehouse, self.schema, self.catalog)
 
     async def compare(self, *, only_rereads: bool) -> tuple[dg.AssetCheckResult, ApiKeyError | None]:
         """Request Klaviyo's counts, compare them with the table, and store the differences.

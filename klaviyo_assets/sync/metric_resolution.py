@@ -3,13 +3,11 @@
 from collections.abc import Iterable, Sequence
 
 from klaviyo_assets._internal.threads import in_thread
-from klaviyo_assets.api.client import KlaviyoClient
 from klaviyo_assets.extract.metric_names import metric_names
 from klaviyo_assets.extract.metric_selection import MetricRules, MetricSelection, left_out
 from klaviyo_assets.load.access.stored_metrics import stored_metric_names
 from klaviyo_assets.state.coverage import CoverageRow
 from klaviyo_assets.sync.context import SyncContext
-from klaviyo_assets.warehouse.interface import Warehouse
 from klaviyo_assets.warehouse.sql import literal, quoted
 
 
@@ -29,15 +27,13 @@ async def select_metrics(sync: SyncContext, covered: Sequence[CoverageRow]) -> N
     rules = sync.options.metrics
     if column is None or not (rules or left_out(covered)):
         return
-    sync.selection = await resolve_metrics(sync.client, rules, sync.loader.warehouse, sync.loader.schema, covered)
+    sync.selection = await _resolve_metrics(sync, rules, covered)
     for text in sync.selection.notes:
         sync.note(text)
     sync.loader.selected = _condition(sync.selection, column)
 
 
-async def resolve_metrics(
-    client: KlaviyoClient, rules: MetricRules, warehouse: Warehouse, schema: str, covered: Sequence[CoverageRow]
-) -> MetricSelection:
+async def _resolve_metrics(sync: SyncContext, rules: MetricRules, covered: Sequence[CoverageRow]) -> MetricSelection:
     """Return the metrics that the user selects, by Klaviyo's list and the names that are stored.
 
     Raises:
@@ -45,8 +41,8 @@ async def resolve_metrics(
         UnknownMetric: If a setting names an unknown metric and nothing has been read yet, or none of the metrics to include exists.
         WarehouseError: If the database cannot be opened.
     """
-    listed = await metric_names(client)
-    return rules.resolve(listed, await in_thread(stored_metric_names, warehouse, schema), covered)
+    listed = await metric_names(sync.client, sync.catalog.metrics_type)
+    return rules.resolve(listed, await in_thread(stored_metric_names, sync.loader.warehouse, sync.loader.schema), covered)
 
 
 def _condition(selection: MetricSelection, column: str) -> str:

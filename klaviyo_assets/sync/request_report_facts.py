@@ -6,7 +6,6 @@ import msgspec
 
 from klaviyo_assets.api.client import KlaviyoClient
 from klaviyo_assets.api.klaviyo_errors import AccessDenied, AccessRefused, ScopeMissing
-from klaviyo_assets.catalog import METRICS
 from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.catalog.types.mapped_metrics import MAPPED_METRICS
 from klaviyo_assets.errors import SyncError
@@ -18,8 +17,6 @@ _FOUNDED = date(2012, 1, 1)
 """Klaviyo's founding year: the start of the history if no later start is known."""
 
 _MAX_PAGES = 1_000
-
-_REVENUE = f"{MAPPED_METRICS.endpoint.path}/revenue"
 
 _SET_METRICS = "set KLAVIYO_CONVERSION_METRIC_IDS to the ids of one or more metrics (the table metrics lists them)"
 
@@ -79,8 +76,8 @@ async def report_facts(sync: SyncContext) -> ReportFacts | None:
     if report is None:
         return None
     zone = await account_time_zone(client, sync.loader.warehouse.state_dir, sync.row.account_id, catalog=sync.catalog)
-    metrics = sync.options.conversion_metrics or await _revenue_metric(client) if report.by_conversion_metric else ()
-    began = await _began(client) if sync.entry.named_in_filter is None else None
+    metrics = sync.options.conversion_metrics or await _revenue_metric(sync) if report.by_conversion_metric else ()
+    began = await _began(client, sync.catalog.metrics_type) if sync.entry.named_in_filter is None else None
     since = began.astimezone(zone).date() if began is not None else _FOUNDED
     facts = ReportFacts(zone, max(since, report.not_before or since), metrics)
     if sync.entry.named_in_filter is None:
@@ -90,15 +87,16 @@ async def report_facts(sync: SyncContext) -> ReportFacts | None:
     return ReportFacts(zone, min(ids.values(), default=facts.since), metrics, ids)
 
 
-async def _revenue_metric(client: KlaviyoClient) -> tuple[str, ...]:
+async def _revenue_metric(sync: SyncContext) -> tuple[str, ...]:
     """Return the account's own revenue metric; it may be a custom metric.
 
     Raises:
         SyncError: If the account has none, or the key may not read it.
     """
-    include = {"include": "metric,custom-metric"}
+    entry = sync.catalog.get(MAPPED_METRICS.name, MAPPED_METRICS)
+    path, include = f"{entry.endpoint.path}/revenue", {"include": "metric,custom-metric"}
     try:
-        mapped = (await client.get(MAPPED_METRICS, _REVENUE, include, msgspec.json.Decoder(_MappedDocument).decode)).value.data.relationships
+        mapped = (await sync.client.get(entry, path, include, msgspec.json.Decoder(_MappedDocument).decode)).value.data.relationships
     except AccessDenied as error:
         raise SyncError(
             f"The account's revenue metric, by which reports count conversions, cannot be read: {error.message}",
@@ -113,13 +111,13 @@ async def _revenue_metric(client: KlaviyoClient) -> tuple[str, ...]:
     )
 
 
-async def _began(client: KlaviyoClient) -> datetime | None:
+async def _began(client: KlaviyoClient, metrics: ResourceType) -> datetime | None:
     """Return when the account was created, judged by its oldest metric: metrics cannot be deleted, and no message is sent without one.
 
     None if it is not known.
     """
     try:
-        created = await _created(client, METRICS)
+        created = await _created(client, metrics)
     except (ScopeMissing, AccessRefused):  # other refusals are temporary and must fail the sync: empty early windows would use up the daily limit
         return None  # then earlier, empty windows are requested too
     return min((at for at in created.values() if at is not None), default=None)

@@ -91,7 +91,7 @@ class SyncRunner:
         feed: The responses of the host's sync, for a type that takes its records from them; None to read the host itself.
         periods: Days or months by which changes are recorded, for partitions in Dagster; None to record none.
         waits: True to wait for another sync of the type into the schema to end, instead of raising.
-        catalog: All resource types in use: which of them identifies the account, and which types' records a setting may name.
+        catalog: All resource types in use: which of them identifies the account or names the metrics, and which types' records a setting may name.
 
     Example:
         >>> report = await SyncRunner(CATALOG["lists"], SyncOptions(), client, warehouse, "klaviyo", None, log).run()

@@ -13,6 +13,7 @@ from klaviyo_assets import KlaviyoResource, build_klaviyo_definitions
 from klaviyo_assets.api.client import KlaviyoClient
 from klaviyo_assets.audit import audit
 from klaviyo_assets.audit.event_counts import counts_by_day
+from klaviyo_assets.catalog import Query
 from klaviyo_assets.extract.sync_options import SyncMode, SyncOptions
 from klaviyo_assets.sandbox.keys import ALL_SCOPES_KEY
 from klaviyo_assets.sandbox.process import SandboxProcess
@@ -55,8 +56,8 @@ def some_metric_and_day(warehouse: LocalFile) -> tuple[str, date]:
 def count_one_more(monkeypatch: pytest.MonkeyPatch, metric: str, day: date) -> None:
     """Make Klaviyo count an event that it does not list."""
 
-    async def counts(client: KlaviyoClient, metric_id: str, start: datetime, end: datetime) -> dict[date, int]:
-        found = await counts_by_day(client, metric_id, start, end)
+    async def counts(client: KlaviyoClient, metric_id: str, start: datetime, end: datetime, query: Query) -> dict[date, int]:
+        found = await counts_by_day(client, metric_id, start, end, query)
         return {one: count + (metric_id == metric and one == day) for one, count in found.items()}
 
     monkeypatch.setattr(audit, "counts_by_day", counts)

@@ -12,6 +12,7 @@ from klaviyo_assets.api.client import KlaviyoClient
 from klaviyo_assets.audit import audit
 from klaviyo_assets.audit.audit_store import AuditStore
 from klaviyo_assets.audit.event_counts import counts_by_day
+from klaviyo_assets.catalog import Query
 from klaviyo_assets.extract.metric_selection import MetricRules
 from klaviyo_assets.sandbox.process import SandboxProcess
 from klaviyo_assets.warehouse import LocalFile
@@ -37,8 +38,8 @@ def test_a_day_that_klaviyos_counts_lack_is_excluded_and_no_difference(
 ) -> None:
     metric, lacking = some_metric_and_day(warehouse)
 
-    async def counts(client: KlaviyoClient, metric_id: str, start: datetime, end: datetime) -> dict[date, int]:
-        found = await counts_by_day(client, metric_id, start, end)
+    async def counts(client: KlaviyoClient, metric_id: str, start: datetime, end: datetime, query: Query) -> dict[date, int]:
+        found = await counts_by_day(client, metric_id, start, end, query)
         return {day: count for day, count in found.items() if (metric_id, day) != (metric, lacking)}
 
     monkeypatch.setattr(audit, "counts_by_day", counts)

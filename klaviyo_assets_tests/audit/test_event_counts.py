@@ -13,6 +13,7 @@ from klaviyo_assets.api.client import KlaviyoClient
 from klaviyo_assets.api.client_settings import ClientSettings
 from klaviyo_assets.api.klaviyo_errors import InvalidResponse
 from klaviyo_assets.audit.event_counts import _decode, counts_by_day
+from klaviyo_assets.catalog import CATALOG
 from klaviyo_assets.extract.metric_names import metric_names
 from klaviyo_assets.sandbox.keys import ALL_SCOPES_KEY
 from klaviyo_assets.sandbox.process import SandboxProcess
@@ -35,16 +36,20 @@ def response_body(*measured: dict[str, Any], days: int = 2) -> bytes:
     return json.dumps({"data": {"type": "metric-aggregate", "attributes": {"dates": dates, "data": list(measured)}}}).encode()
 
 
+async def names_of_metrics(client: KlaviyoClient) -> dict[str, str]:
+    return await metric_names(client, CATALOG.metrics_type)
+
+
 @pytest.mark.long
 def test_a_page_of_metrics_without_links_is_requested_again(new_account: Callable[..., SandboxProcess]) -> None:
     sandbox = new_account(metrics=8, events=50)
     sandbox.faults({"path": "/api/metrics", "kind": "no_links"})
 
-    assert len(with_client(sandbox, metric_names)) == 8
+    assert len(with_client(sandbox, names_of_metrics)) == 8
     assert sandbox.stats()["endpoints"]["/api/metrics"]["requests"] == 2
     sandbox.faults({"path": "/api/metrics", "kind": "no_links", "times": None})
     with pytest.raises(InvalidResponse):
-        with_client(sandbox, metric_names, retries=0)
+        with_client(sandbox, names_of_metrics, retries=0)
 
 
 def test_days_without_measurements_count_as_zero() -> None:

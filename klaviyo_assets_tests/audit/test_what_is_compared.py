@@ -13,6 +13,7 @@ from klaviyo_assets.api.client import KlaviyoClient
 from klaviyo_assets.api.klaviyo_errors import BadRequest
 from klaviyo_assets.audit import audit
 from klaviyo_assets.audit.event_counts import counts_by_day
+from klaviyo_assets.catalog import Query
 from klaviyo_assets.extract.sync_options import SyncOptions, parse_user_time
 from klaviyo_assets.sandbox.keys import ALL_SCOPES_KEY, key_lacking
 from klaviyo_assets.sandbox.process import SandboxProcess
@@ -69,10 +70,10 @@ def test_other_days_are_compared_if_klaviyo_rejects_early_dates(
     sync("events", sandbox, warehouse)
     import_old_events(sandbox, 60)
 
-    async def counts(client: KlaviyoClient, metric_id: str, start: datetime, end: datetime) -> dict[date, int]:
+    async def counts(client: KlaviyoClient, metric_id: str, start: datetime, end: datetime, query: Query) -> dict[date, int]:
         if start.year < 1970:
             raise BadRequest("Klaviyo refuses the request.", detail="Invalid date.")
-        return await counts_by_day(client, metric_id, start, end)
+        return await counts_by_day(client, metric_id, start, end, query)
 
     monkeypatch.setattr(audit, "counts_by_day", counts)
 

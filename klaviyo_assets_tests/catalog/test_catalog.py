@@ -139,6 +139,21 @@ def test_the_type_that_identifies_the_account_is_found_by_its_role() -> None:
         _ = CATALOG.select(["lists"]).account_type
 
 
+def test_the_types_of_events_and_metrics_are_found_by_their_roles() -> None:
+    assert (CATALOG.events_type, CATALOG.metrics_type) == (CATALOG["events"], CATALOG["metrics"])
+    with pytest.raises(UnknownResourceType, match=r"No resource type has the events\. Known types: lists"):
+        _ = CATALOG.select(["lists"]).events_type
+    with pytest.raises(UnknownResourceType, match=r"No resource type names the metrics\. Known types: lists"):
+        _ = CATALOG.select(["lists"]).metrics_type
+
+
+@pytest.mark.parametrize("dropped", [{"has_metric_views": False}, {"has_metric_views": False, "partitioned": False}], ids=["views", "partitions too"])
+def test_events_of_ones_own_are_found_without_views_and_partitions(dropped: dict[str, bool]) -> None:
+    own = replace(CATALOG["events"], **dropped)  # type: ignore[arg-type]
+
+    assert CATALOG.updated({"events": own}).events_type is own
+
+
 @pytest.mark.parametrize(
     ("accessor", "lacks"),
     [

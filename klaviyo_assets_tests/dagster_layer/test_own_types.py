@@ -7,7 +7,7 @@ import dagster as dg
 import pytest
 
 from klaviyo_assets import CATALOG, KlaviyoResource, KlaviyoTranslator, build_klaviyo_assets, build_klaviyo_definitions
-from klaviyo_assets.catalog import FullTable
+from klaviyo_assets.catalog import RANGE, ColumnType, FullTable, Incremental, attribute
 from klaviyo_assets.checks.asset_checks import schema_drift, unknown_attributes
 from klaviyo_assets.quality.drift import Drift, DriftKind
 from klaviyo_assets.validation import InvalidDefinition
@@ -70,6 +70,18 @@ def test_a_type_that_replaces_another_keeps_its_role() -> None:
 
     keys = [spec.key.path[-1] for asset in build_klaviyo_assets(catalog=catalog, partitions="daily") for spec in asset.specs]
     assert "events_by_day" in keys
+
+
+def test_partitions_are_by_the_time_field_of_the_own_type() -> None:
+    events = CATALOG["events"]
+    endpoint = replace(events.endpoint, filters={**events.endpoint.filters, "happened_at": RANGE}, sorts=(*events.endpoint.sorts, "happened_at"))
+    happened_at = attribute("happened_at", ColumnType.TIMESTAMP, "When it happened.")
+    own = replace(events, endpoint=endpoint, columns=(*events.columns, happened_at), replication=Incremental("happened_at", lookback_ages=()))
+
+    specs = [spec for asset in build_klaviyo_assets(catalog=CATALOG.updated({"events": own}), partitions="daily") for spec in asset.specs]
+
+    (by_day,) = [spec for spec in specs if spec.key.path[-1] == "events_by_day"]
+    assert by_day.metadata["partition_expr"] == "happened_at"
 
 
 def test_partitions_need_times_of_rows() -> None:

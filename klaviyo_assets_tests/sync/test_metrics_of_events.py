@@ -2,11 +2,14 @@
 
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from klaviyo_assets.api.klaviyo_errors import NotFound
+from klaviyo_assets.catalog import CATALOG
 from klaviyo_assets.extract.metric_selection import MetricRules, UnknownMetric
 from klaviyo_assets.extract.sync_options import SyncMode, SyncOptions
 from klaviyo_assets.sandbox.process import SandboxProcess
@@ -172,3 +175,12 @@ def test_a_metric_that_is_renamed_does_not_stop_later_syncs(shop: SandboxProcess
     assert len(included.notes) == 1
     with pytest.raises(UnknownMetric):
         events(shop, warehouse, include=(name,))
+
+
+@pytest.mark.long
+def test_metrics_are_requested_as_the_catalog_in_use_says(shop: SandboxProcess, warehouse: LocalFile) -> None:
+    (_, name), *_ = metrics(shop)
+    elsewhere = replace(CATALOG["metrics"], endpoint=replace(CATALOG["metrics"].endpoint, path="/api/elsewhere"))
+
+    with pytest.raises(NotFound, match="/api/elsewhere"):
+        sync("events", shop, warehouse, SyncOptions(metrics=MetricRules((name,))), catalog=CATALOG.updated({"metrics": elsewhere}))

@@ -2,13 +2,14 @@
 
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import httpx
 import pytest
 
-from klaviyo_assets.api.klaviyo_errors import RateLimited
+from klaviyo_assets.api.klaviyo_errors import NotFound, RateLimited
 from klaviyo_assets.api.rate_limit.daily import DailyLimitReached
 from klaviyo_assets.catalog import CATALOG
 from klaviyo_assets.catalog.endpoint import RateLimit
@@ -256,6 +257,15 @@ def test_the_revenue_metric_of_the_account_is_used(shop: SandboxProcess, warehou
     (revenue,) = [one for one in shop.truth("mapped_metrics") if one["id"] == "revenue"]
     used = query(warehouse, "SELECT DISTINCT conversion_metric_id FROM campaign_report")
     assert used == [(next(one["data"]["id"] for one in revenue["relationships"].values() if one.get("data")),)]
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", ["mapped_metrics", "metrics"])
+def test_facts_of_a_report_are_requested_as_the_catalog_in_use_says(name: str, shop: SandboxProcess, warehouse: LocalFile) -> None:
+    elsewhere = replace(CATALOG[name], endpoint=replace(CATALOG[name].endpoint, path="/api/elsewhere"))
+
+    with pytest.raises(NotFound, match="/api/elsewhere"):
+        sync("flow_report", shop, warehouse, catalog=CATALOG.updated({name: elsewhere}))
 
 
 @pytest.mark.long

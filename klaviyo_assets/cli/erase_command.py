@@ -27,7 +27,7 @@ _NOT_REMEMBERED = "Nothing is remembered: to keep out a profile that is not stor
 
 
 def erase(*who: str, database: str | None = None, schema: str = DEFAULT_SCHEMA, dry_run: bool = False, catalog: Catalog = CATALOG) -> int:
-    """Erase a person, print what was found, and return the exit status: 0 if it was done, 1 if not.
+    """Erase a person, print what was found, and return the exit status: 0 if it was done, 1 if not or if published copies could not be reached.
 
     Args:
         who: E-mail address, phone number with its +, or id of a profile; or several of these for one person.
@@ -55,7 +55,7 @@ def erase(*who: str, database: str | None = None, schema: str = DEFAULT_SCHEMA, 
         say(str(FolderFailed(error)), error=True)
         return 1
     say(*_report(erased, dry_run=dry_run))
-    return 0
+    return 0 if erased.copies_reached else 1
 
 
 def _report(erased: Erased, *, dry_run: bool) -> list[str]:

@@ -11,7 +11,7 @@ from pathlib import Path
 import duckdb
 from duckdb import DuckDBPyConnection
 
-from klaviyo_assets._internal import private_files
+from klaviyo_assets._internal import os_errors, private_files
 from klaviyo_assets.catalog import CATALOG, Catalog
 from klaviyo_assets.erasure.delete import ErasedRows, Found
 from klaviyo_assets.erasure.subject import DataSubject
@@ -30,7 +30,7 @@ from klaviyo_assets.state.schema_version import SchemaVersion
 from klaviyo_assets.state.sync_log import SyncLog
 from klaviyo_assets.state.tombstones import Tombstones
 from klaviyo_assets.warehouse.ddl import table_exists
-from klaviyo_assets.warehouse.interface import Warehouse
+from klaviyo_assets.warehouse.interface import Warehouse, WarehouseError
 
 __all__ = ["DataSubject", "Erased", "Erasure", "Found"]
 
@@ -38,6 +38,8 @@ _COPIES = (
     "Running programs still read temporary copies of tables ({}), made for lazy frames, which may hold the person; each is deleted when its program "
     "ends. Run erase again then to see that none is left."
 )
+
+_COPIES_NOT_REACHED = "The person was erased from the database, but published copies may still hold the person. {}"
 
 _NOT_COMPACTED = (
     "This warehouse does not remove what deleted rows held: its older snapshots and files may still hold the person. Expire and delete them there."
@@ -54,11 +56,13 @@ class Erased:
         found: What each table contained; tables without a match are left out.
         remembered: Whether hashes of the person's ids are kept, so later syncs do not store them.
         notes: What could not be identified and what was deliberately kept.
+        copies_reached: False if published copies may still hold the person; a note says which and why.
     """
 
     found: tuple[Found, ...]
     remembered: bool
     notes: tuple[str, ...]
+    copies_reached: bool = True
 
 
 @dataclass(frozen=True)
@@ -84,7 +88,7 @@ class Erasure:
         """Erase a person. All files that interrupted syncs have staged are deleted; the next sync reads their records again.
 
         One transaction changes the tables while all syncs of the schema are locked out. Then the file is rewritten, even if no row was found: free
-        blocks may contain data of earlier rows. Published copies are written again.
+        blocks may contain data of earlier rows. Published copies are written again; a note says so if that fails.
 
         Args:
             person: The person.
@@ -109,12 +113,24 @@ class Erasure:
                     self.warehouse.compact_if_requested()
                 else:
                     erased = replace(erased, notes=(*erased.notes, _NOT_COMPACTED))
-                erased = replace(erased, notes=(*erased.notes, *rewrite_outdated(self.warehouse)))
+                notes, reached = self._reach_copies()
+                erased = replace(erased, notes=(*erased.notes, *notes), copies_reached=reached)
                 if copies := self.warehouse.copies_in_use():
                     erased = replace(erased, notes=(*erased.notes, _COPIES.format(copies)))
         if others:
             erased = replace(erased, notes=(*erased.notes, _OTHER_SCHEMAS.format(", ".join(others))))
         return erased
+
+    def _reach_copies(self) -> tuple[list[str], bool]:
+        """Write published copies again; return notes, and whether all copies were reached. The rows are deleted by now, so an error is a note."""
+        try:
+            return rewrite_outdated(self.warehouse), True
+        except WarehouseError as error:
+            return [_COPIES_NOT_REACHED.format(error)], False
+        except OSError as error:
+            what, advice = os_errors.meaning(error) or (error.strerror or str(error), "Check permissions there")
+            undeleted = WarehouseError(f"{error.filename or 'One'} could not be deleted: {what}.", f"{advice}; the next sync tries again.")
+            return [_COPIES_NOT_REACHED.format(undeleted)], False
 
     @cached_property
     def _known(self) -> Catalog:

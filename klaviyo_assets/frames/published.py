@@ -7,9 +7,30 @@ from pathlib import Path
 import duckdb
 from duckdb import DuckDBPyConnection
 
-from klaviyo_assets._internal import os_errors
 from klaviyo_assets.warehouse import diagnosis
-from klaviyo_assets.warehouse.interface import WarehouseBusy, WarehouseError
+from klaviyo_assets.warehouse.diagnosis import FileFault
+from klaviyo_assets.warehouse.interface import WarehouseError
+
+_REPLACE = "If it is the published copy, delete it and materialize the asset published, which writes a new one; otherwise correct the path."
+
+_ADVICE = {
+    FileFault.NO_LOCKS: "Publish to a local disk, or mount the file system with lock support.",
+    FileFault.LOG: (
+        "If it is the published copy, delete it and the log, and materialize the asset published, which writes a new one; otherwise correct the path."
+    ),
+    FileFault.NEWER: "Upgrade duckdb here (pip install --upgrade duckdb), or publish with this version.",
+    FileFault.OLDER: _REPLACE,
+    FileFault.ENCRYPTED: "Correct the path: a published copy is not encrypted.",
+    FileFault.FOREIGN: _REPLACE,
+    FileFault.INCOMPLETE: _REPLACE,
+    FileFault.DAMAGED: _REPLACE,
+}
+"""What to do about a copy; unlike the database, it can be written again from what is stored."""
+
+_NOT_OPENED = (
+    "{path} cannot be opened as a published copy ({text}).",
+    "Correct the path; if it is the published copy, materialize the asset published, which writes it again.",
+)
 
 
 @contextmanager
@@ -27,20 +48,9 @@ def published_copy(path: Path) -> Iterator[DuckDBPyConnection]:
     try:
         connection = duckdb.connect(str(path), read_only=True)
     except duckdb.Error as error:
-        raise _diagnosed(path, error) from error
+        raise diagnosis.diagnosed(path, error, _NOT_OPENED, advice=_ADVICE) from error
     try:
         connection.execute("SET TimeZone = 'UTC'")
         yield connection
     finally:
         connection.close()
-
-
-def _diagnosed(path: Path, error: duckdb.Error) -> WarehouseError:
-    """Return what is wrong with a copy; unlike the database, it can be written again from what is stored."""
-    found = diagnosis.diagnosed(path, error)
-    if isinstance(found, WarehouseBusy) or diagnosis.is_open_in_this_process(error) or os_errors.named_in(str(error)) is not None:
-        return found
-    return WarehouseError(
-        found.summary,
-        "If it is the published copy, delete it and materialize the asset published, which writes a new one; otherwise correct the path.",
-    )

@@ -32,8 +32,8 @@ _LOCK_TIMEOUT = 600.0
 _SECONDS_A_TRY = 0.5
 """Seconds between looking whether a log message is due while waiting."""
 
-_NO_COPY = ("The published copy {path} could not be written ({text}).", "Check free disk space and memory, then publish again.")
-"""Summary and advice for an error of DuckDB without an explanation of its own."""
+_NO_COPY = ("The published copy {path} could not be written ({text}).", "Check the disk, its free space, and memory; then publish again.")
+"""Summary and advice for an error of DuckDB while it writes the temporary copy. The earlier copy has nothing to do with it."""
 
 _log = logging.getLogger("klaviyo_assets")
 
@@ -114,7 +114,10 @@ class Publisher:
             where = error.filename or self.target.file
             raise WarehouseError(f"The published copy {where} could not be written: {what}.", f"{advice}, then publish again.") from error
         except duckdb.Error as error:
-            raise diagnosis.diagnosed(self.target.file, error, _NO_COPY) from error
+            summary, advice = _NO_COPY
+            text = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
+            explained = diagnosis.refused_by_system(self._partial, error)
+            raise explained or WarehouseError(summary.format(path=self.target.file, text=text), advice) from error
 
     def _publish(self, *, even_if_partial: bool) -> Publication:
         target, partial = self.target.file, self._partial

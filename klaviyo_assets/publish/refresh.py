@@ -22,6 +22,7 @@ def rewrite_outdated(warehouse: Warehouse) -> list[str]:
         What was done, one sentence per copy.
 
     Raises:
+        WarehouseError: If the list of copies is damaged; none was written or deleted.
         OSError: If a copy can be neither written nor deleted.
     """
     if not warehouse.capabilities.can_copy:

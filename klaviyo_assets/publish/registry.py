@@ -87,5 +87,5 @@ def _write(state: Path, known: Mapping[str, _Entry]) -> None:
     with private_files.new_file(new) as file:
         file.write(json.dumps(known).encode())
         file.flush()
-        os.fsync(file.fileno())  # else a crash of the machine could leave an empty list
+        os.fsync(file.fileno())  # else a crash of the machine could leave an empty file
     new.replace(state / _NAME)

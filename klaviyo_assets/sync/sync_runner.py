@@ -282,10 +282,14 @@ class SyncRunner:
             return changed
         try:
             self.warehouse.compact_if_requested()
+        except WarehouseError as error:
+            sync.note(f"Values from before a field rule or an erasure may still be in free blocks of the file. {error}")
+            return changed
+        try:
             for done in rewrite_outdated(self.warehouse):
                 sync.note(done)
         except WarehouseError as error:
-            sync.note(f"Values from before a field rule or an erasure may still be in free blocks of the file. {error}")
+            sync.note(f"Published copies could not be checked for removed data. {error}")
         return changed
 
     def _recompute(self, sync: SyncContext) -> None:

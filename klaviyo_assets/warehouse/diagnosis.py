@@ -2,7 +2,9 @@
 
 import os
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import Enum, auto
 from pathlib import Path
 
 import duckdb
@@ -19,8 +21,28 @@ _BACKUP = "restore a backup"
 
 _NOT_OPENED = ("{path} cannot be opened as a DuckDB database ({text}).", "Check the file and KLAVIYO_DUCKDB_PATH.")
 
-_REFUSES_SETTINGS = (duckdb.InvalidInputException, duckdb.CatalogException, duckdb.ParserException, duckdb.NotImplementedException)
+_REFUSES_SETTINGS = (
+    duckdb.InvalidInputException,
+    duckdb.CatalogException,
+    duckdb.ParserException,
+    duckdb.NotImplementedException,
+    duckdb.SyntaxException,
+)
 """Errors of a connection that DuckDB cannot open with its settings."""
+
+
+class FileFault(Enum):
+    """Why DuckDB cannot open or use a file."""
+
+    OPEN_HERE = auto()
+    NO_LOCKS = auto()
+    LOG = auto()
+    NEWER = auto()
+    OLDER = auto()
+    ENCRYPTED = auto()
+    FOREIGN = auto()
+    INCOMPLETE = auto()
+    DAMAGED = auto()
 
 
 @dataclass(frozen=True)
@@ -28,11 +50,13 @@ class _Case:
     """A cause of errors.
 
     Attributes:
+        fault: Its name.
         pattern: What DuckDB's message contains (versions 1.5 and 2.0).
         summary: What it means; ``{path}`` is the file.
         advice: What to do.
     """
 
+    fault: FileFault
     pattern: re.Pattern[str]
     summary: str
     advice: str
@@ -40,47 +64,56 @@ class _Case:
 
 _CASES = (
     _Case(
+        FileFault.OPEN_HERE,
         re.compile(r"different configuration than existing connections|Unique file handle conflict|already held in current process"),
         "{path} is already open in this process, by another connection (in a notebook, for example).",
         "Close that connection there (connection.close(), or DETACH), or run the sync in another process; then run again.",
     ),
     _Case(
+        FileFault.NO_LOCKS,
         re.compile(r"locks are not supported|lock .*(?:not supported|not implemented)", re.IGNORECASE),
-        "{path} is on a file system that does not support file locks, so DuckDB cannot open it for writing.",
+        "{path} is on a file system that does not support file locks, so DuckDB cannot open it.",
         "Set KLAVIYO_DUCKDB_PATH to a file on a local disk, or mount the file system with lock support.",
     ),
     _Case(
+        FileFault.LOG,
         re.compile(r"\bWAL\b"),
         "The log {path}.wal is damaged or belongs to another database, so {path} cannot be opened.",
         f"If the two were copied apart, put the matching log next to the file; otherwise {_BACKUP} of both. With the log moved away the file opens "
         "without the transactions in it, and the next sync reads what Klaviyo still has.",
     ),
     _Case(
+        FileFault.NEWER,
         re.compile(r"newer version of DuckDB|database file with version number (?:6[4-9]|[7-9]\d|\d{3,})"),
         "{path} was written by a newer version of DuckDB than the installed one ({version}).",
         "Upgrade it (pip install --upgrade duckdb), or set KLAVIYO_DUCKDB_PATH to another file.",
     ),
     _Case(
+        FileFault.OLDER,
         re.compile(r"older version of DuckDB|database file with version number \d+"),
         "{path} was written by a version of DuckDB that is too old for the installed one ({version}).",
         "Export it with the version that wrote it (EXPORT DATABASE) and import that, or set KLAVIYO_DUCKDB_PATH to another file.",
     ),
     _Case(
+        FileFault.ENCRYPTED,
         re.compile(r"encrypt|ENCRYPTION_KEY", re.IGNORECASE),
         "{path} is an encrypted DuckDB database, which syncs cannot open.",
         "Set KLAVIYO_DUCKDB_PATH to a file that is not encrypted; keep it on an encrypted disk.",
     ),
     _Case(
+        FileFault.FOREIGN,
         re.compile(r"not a valid DuckDB database"),
         "{path} is not a DuckDB database.",
         "Set KLAVIYO_DUCKDB_PATH to another file.",
     ),
     _Case(
+        FileFault.INCOMPLETE,
         re.compile(r"Could not read enough bytes|Could not read all|attempted to read|unexpected end of file", re.IGNORECASE),
         "{path} is incomplete: the end of the file is missing.",
         f"Copy it again if it was copied, or {_BACKUP}; or move it away, and the next sync makes a new one.",
     ),
     _Case(
+        FileFault.DAMAGED,
         re.compile(r"Corrupt|checksum|Serialization Error|Failed to load metadata|INTERNAL Error|database has been invalidated", re.IGNORECASE),
         "{path} is damaged ({text}).",
         f"Check the disk, then {_BACKUP}; or move the file away, and the next sync makes a new one.",
@@ -123,23 +156,27 @@ def elsewhere(error: duckdb.Error) -> str | None:
     return holder[1].strip() if holder else "DuckDB does not say which"
 
 
-def is_open_in_this_process(error: duckdb.Error) -> bool:
-    """Return whether another connection of this process has the file open."""
-    return _CASES[0].pattern.search(str(error)) is not None
-
-
 def open_in_this_process(path: Path) -> WarehouseError:
     """Return the error for a file that another connection of this process has open."""
     return WarehouseError(_CASES[0].summary.format(path=path), _CASES[0].advice)
 
 
-def diagnosed(path: Path, error: duckdb.Error, fallback: tuple[str, str] = _NOT_OPENED) -> WarehouseError:
+def diagnosed(
+    path: Path,
+    error: duckdb.Error,
+    fallback: tuple[str, str] = _NOT_OPENED,
+    *,
+    opening: bool = False,
+    advice: Mapping[FileFault, str] | None = None,
+) -> WarehouseError:
     """Return a WarehouseError that explains an error of DuckDB.
 
     Args:
         path: The database file.
         error: What DuckDB has raised.
         fallback: Summary and advice for an error that is not listed.
+        opening: True if DuckDB opened the file with the settings of the resource, which may be the cause.
+        advice: What to do about a fault, for a file to which the usual advice for a database does not apply.
     """
     holder = elsewhere(error)
     if holder is not None:
@@ -148,15 +185,30 @@ def diagnosed(path: Path, error: duckdb.Error, fallback: tuple[str, str] = _NOT_
     if "Unique file handle conflict" in whole and not own_process.lock_again(path):
         return open_elsewhere(path, "which opened it just after DuckDB had released this process's lock")
     text = whole.splitlines()[0] if whole else type(error).__name__
-    system = os_errors.named_in(text)
-    if system is not None and (meaning := os_errors.meaning(system)):
-        return WarehouseError(f"{_file_named_in(text, path)} could not be opened, read or written: {meaning[0]}.", f"{meaning[1]}; then run again.")
+    if (refused := refused_by_system(path, error)) is not None:
+        return refused
     for case in _CASES:
         if case.pattern.search(whole):
-            return WarehouseError(case.summary.format(path=path, text=text, version=duckdb.__version__), case.advice)
-    if fallback is _NOT_OPENED and (refused := settings_refused(path, error)) is not None:
+            summary = case.summary.format(path=path, text=text, version=duckdb.__version__)
+            return WarehouseError(summary, (advice or {}).get(case.fault, case.advice))
+    if opening and (refused := settings_refused(path, error)) is not None:
         return refused
     return WarehouseError(fallback[0].format(path=path, text=text), fallback[1])
+
+
+def refused_by_system(path: Path, error: duckdb.Error) -> WarehouseError | None:
+    """Return the error for what the operating system refused; None for any other error.
+
+    Args:
+        path: The file, unless DuckDB's message names another one.
+        error: What DuckDB has raised.
+    """
+    text = (str(error).splitlines() or [""])[0]
+    system = os_errors.named_in(text)
+    meaning = None if system is None else os_errors.meaning(system)
+    if meaning is None:
+        return None
+    return WarehouseError(f"{_file_named_in(text, path)} could not be opened, read or written: {meaning[0]}.", f"{meaning[1]}; then run again.")
 
 
 def settings_refused(path: Path, error: Exception) -> WarehouseError | None:
@@ -164,7 +216,7 @@ def settings_refused(path: Path, error: Exception) -> WarehouseError | None:
 
     Args:
         path: The database file.
-        error: What DuckDB has raised when it was to open the file, and no listed cause.
+        error: What DuckDB raised when it opened the file; an error that no case above explains.
     """
     if not isinstance(error, _REFUSES_SETTINGS):
         return None
@@ -231,7 +283,7 @@ def refuse_damaged_log(path: Path) -> None:
     except OSError as error:
         raise _unreadable(log, error) from error
     if head.strip(b"\0") and not _WAL_HEAD.startswith(head):
-        case = next(case for case in _CASES if case.pattern.search("WAL"))
+        case = next(case for case in _CASES if case.fault is FileFault.LOG)
         raise WarehouseError(case.summary.format(path=path), case.advice)
 
 

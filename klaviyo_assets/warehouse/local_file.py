@@ -268,7 +268,7 @@ class LocalFile(Warehouse):
         try:
             own: DuckDBPyConnection = stack.enter_context(self._resource.get_connection())
         except duckdb.Error as error:
-            raise diagnosis.diagnosed(self.path, error) from error
+            raise diagnosis.diagnosed(self.path, error, opening=True) from error
         return own
 
     def _connect(self) -> DuckDBPyConnection | None:
@@ -288,7 +288,7 @@ class LocalFile(Warehouse):
             except duckdb.Error as error:
                 holder = diagnosis.elsewhere(error)
                 if holder is None and self._opens_as_usual and not new_file.is_missing(self.path):
-                    raise diagnosis.diagnosed(self.path, error) from error
+                    raise diagnosis.diagnosed(self.path, error, opening=True) from error
             if holder is None:
                 break
             cancellation.raise_if_cancelled()

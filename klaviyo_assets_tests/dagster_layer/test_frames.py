@@ -1,6 +1,9 @@
 """What downstream assets get as an argument: the kind of frame, and the part of the table that their metadata chooses."""
 
+import os
 import re
+import shutil
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,10 +17,11 @@ from dagster._utils.error import serializable_error_info_from_exc_info
 from dagster_duckdb import DuckDBResource
 
 from klaviyo_assets import KlaviyoFrameIOManager, KlaviyoResource, PublishTarget, build_klaviyo_definitions, build_klaviyo_published
+from klaviyo_assets.frames.published import published_copy
 from klaviyo_assets.publish.publisher import Publisher
 from klaviyo_assets.warehouse import LocalFile
 from klaviyo_assets.warehouse.factory import warehouse_from
-from klaviyo_assets.warehouse.interface import Warehouse
+from klaviyo_assets.warehouse.interface import Warehouse, WarehouseError
 
 EVENTS = dg.AssetSpec(["klaviyo", "events"], metadata={"dagster/table_name": "klaviyo.events"}).with_io_manager_key("klaviyo_frames")
 DAYS = dg.DailyPartitionsDefinition(start_date="2026-01-01")
@@ -329,6 +333,69 @@ def test_a_copy_that_a_connection_has_open_for_writing_is_not_to_be_deleted(
         read(warehouse, instance, pl.DataFrame, published=str(copy))
     assert "delete it" not in (caught.value.description or "")
     assert read(warehouse, instance, pl.DataFrame, published=str(copy)).height == 100
+
+
+def _leave_the_log_of_another_database(copy: Path) -> None:
+    other = copy.with_name("other.duckdb")
+    with duckdb.connect(str(other)) as connection:
+        connection.execute("CREATE TABLE t AS SELECT 1 AS i; CHECKPOINT; INSERT INTO t VALUES (2)")
+        shutil.copy(f"{other}.wal", f"{copy}.wal")
+
+
+REPLACE = "If it is the published copy, delete it and materialize the asset published, which writes a new one; otherwise correct the path."
+DAMAGES: dict[str, tuple[Callable[[Path], object], str, str]] = {
+    "another kind": (lambda copy: copy.write_bytes(b"no database " * 2000), "is not a DuckDB database", REPLACE),
+    "incomplete": (lambda copy: os.truncate(copy, 12_288), "is incomplete", REPLACE),
+    "damaged": (lambda copy: copy.write_bytes(bytes(8) + copy.read_bytes()[8:]), "is damaged", REPLACE),
+    "log": (_leave_the_log_of_another_database, "belongs to another database", "delete it and the log, and materialize the asset published"),
+}
+
+
+@pytest.mark.parametrize(("damage", "summary", "advice"), DAMAGES.values(), ids=DAMAGES)
+def test_a_copy_that_is_damaged_is_to_be_written_again(
+    damage: Callable[[Path], object], summary: str, advice: str, warehouse: LocalFile, tmp_path: Path
+) -> None:
+    copy = tmp_path / "published.duckdb"
+    Publisher(warehouse, PublishTarget.at(copy)).publish()
+    damage(copy)
+
+    with pytest.raises(WarehouseError) as caught, published_copy(copy):
+        pass
+    assert summary in caught.value.summary
+    assert advice in caught.value.advice
+
+
+NEWER = "Trying to read a database file with version number 69, but we can only read versions between 64 and 68."
+INTACT: dict[str, tuple[duckdb.Error, str, str]] = {
+    "newer": (
+        duckdb.IOException(NEWER),
+        "was written by a newer version of DuckDB",
+        "Upgrade duckdb here (pip install --upgrade duckdb), or publish",
+    ),
+    "locks": (duckdb.IOException("File locks are not supported"), "does not support file locks", "Publish to a local disk, or mount the file system"),
+    "permission": (duckdb.IOException('Cannot open file "/x": Permission denied'), "no permission", "Give the user that runs the sync"),
+    "encrypted": (duckdb.CatalogException("Cannot open encrypted database"), "is an encrypted", "a published copy is not encrypted"),
+    "no cause": (duckdb.InvalidInputException("Nothing known."), "cannot be opened as a published copy (Nothing known.)", "Correct the path"),
+}
+
+
+@pytest.mark.parametrize(("error", "summary", "advice"), INTACT.values(), ids=INTACT)
+def test_a_copy_that_may_be_intact_is_not_to_be_deleted(
+    error: duckdb.Error, summary: str, advice: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The messages are DuckDB's; other versions and file systems cannot be had here."""
+    copy = tmp_path / "published.duckdb"
+    copy.touch()
+
+    def connect(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr("duckdb.connect", connect)
+    with pytest.raises(WarehouseError) as caught, published_copy(copy):
+        pass
+    assert summary in caught.value.summary
+    assert advice in caught.value.advice
+    assert not {"delete", "settings", "KLAVIYO_DUCKDB_PATH"} & set(re.findall(r"\w+", str(caught.value)))
 
 
 def test_an_asset_downstream_of_published_reads_its_tables(warehouse: LocalFile, instance: dg.DagsterInstance, tmp_path: Path) -> None:

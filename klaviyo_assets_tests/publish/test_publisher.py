@@ -15,6 +15,7 @@ import polars as pl
 import pytest
 from filelock import FileLock
 
+from klaviyo_assets.cli.erase_command import erase
 from klaviyo_assets.erasure.erase import Erasure
 from klaviyo_assets.erasure.subject import DataSubject
 from klaviyo_assets.extract.sync_options import SyncMode, SyncOptions
@@ -396,6 +397,24 @@ def test_an_error_of_duckdb_is_explained_and_leaves_the_earlier_copy(stored: Loc
 
 
 @pytest.mark.long
+def test_a_damaged_block_of_the_database_is_not_taken_for_a_damaged_copy(stored: LocalFile, target: PublishTarget) -> None:
+    with stored.transaction() as connection:
+        connection.execute("CREATE TABLE mine AS SELECT md5(range::VARCHAR) AS text FROM range(100_000)")
+    publisher = Publisher(stored, target)
+    publisher.publish()
+    earlier = target.file.read_bytes()
+    with stored.path.open("r+b") as file:
+        file.seek(stored.path.stat().st_size // 2)  # in that table, which is most of the file
+        file.write(bytes(1000))
+
+    with pytest.raises(WarehouseError, match=r"^The published copy .*published\.duckdb could not be written \(.*Corrupt database file") as caught:
+        publisher.publish()
+
+    assert caught.value.advice == "Check the disk, its free space, and memory; then publish again."
+    assert target.file.read_bytes() == earlier
+
+
+@pytest.mark.long
 def test_a_copy_that_duckdb_cannot_write_again_after_data_was_removed_is_deleted(stored: LocalFile, target: PublishTarget) -> None:
     Publisher(stored, target).publish()
     with stored.transaction() as connection:
@@ -440,6 +459,54 @@ def test_a_damaged_list_of_copies_is_named_instead_of_forgetting_copies(left: by
     listed.unlink()
     Publisher(stored, target).publish()
     assert registry.outdated(stored.state_dir, "another") != []
+
+
+@pytest.mark.long
+def test_a_sync_says_that_the_list_of_copies_is_damaged_and_nothing_about_free_blocks(
+    filled: LocalFile, account: SandboxProcess, target: PublishTarget
+) -> None:
+    Publisher(filled, target).publish()
+    (filled.state_dir / "published.json").write_bytes(b"")
+
+    (note,) = sync("metrics", account, filled).notes
+
+    assert note.startswith("Published copies could not be checked for removed data. ")
+    assert "published.json is damaged" in note
+
+
+def _damage_the_list(stored: LocalFile, _: PublishTarget) -> None:
+    (stored.state_dir / "published.json").write_bytes(b"")
+
+
+def _put_a_folder_in_the_place_of_the_copy(_: LocalFile, target: PublishTarget) -> None:
+    target.file.unlink()
+    target.file.mkdir()
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (_damage_the_list, "published.json is damaged"),
+        (_put_a_folder_in_the_place_of_the_copy, "published.duckdb could not be deleted: something that is not"),
+    ],
+)
+def test_an_erasure_that_does_not_reach_the_copies_says_so_in_its_notes(
+    spoil: Callable[[LocalFile, PublishTarget], None], words: str, filled: LocalFile, target: PublishTarget
+) -> None:
+    Publisher(filled, target).publish()
+    spoil(filled, target)
+    ((person,),) = query(filled, "SELECT profile_id FROM events WHERE profile_id IS NOT NULL ORDER BY id LIMIT 1")
+
+    erased = Erasure(filled, "klaviyo").run(DataSubject.named(person))
+
+    assert [one.table for one in erased.found] == ["events"]
+    assert query(filled, f"SELECT count(*) FROM events WHERE profile_id = '{person}'") == [(0,)]
+    (note,) = [note for note in erased.notes if "copies" in note]
+    assert note.startswith("The person was erased from the database, but published copies may still hold the person. ")
+    assert words in note
+    assert not erased.copies_reached
+    assert erase(person, database=str(filled.path)) == 1, "a script must see that the person may be left in a copy"
 
 
 def test_copies_that_were_deleted_are_forgotten(tmp_path: Path, target: PublishTarget) -> None:

@@ -11,6 +11,7 @@ import textwrap
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pytest
@@ -302,12 +303,18 @@ def test_an_error_of_a_file_that_is_gone_by_now_names_it_without_an_owner(path: 
     assert error.summary == f"{gone} could not be opened, read or written: the disk reports an error ({os.strerror(errno.EIO)})."
 
 
-SETTINGS = {"unknown": {"nosuch": "1"}, "number": {"threads": "many"}, "size": {"memory_limit": "lots"}, "choice": {"default_order": "sideways"}}
+SETTINGS: dict[str, dict[str, Any]] = {
+    "unknown": {"nosuch": "1"},
+    "number": {"threads": "many"},
+    "too small": {"threads": 0},
+    "size": {"memory_limit": "lots"},
+    "choice": {"default_order": "sideways"},
+}
 
 
 @pytest.mark.parametrize("exists", [False, True])
 @pytest.mark.parametrize("settings", SETTINGS.values(), ids=SETTINGS)
-def test_a_wrong_setting_of_the_resource_is_not_taken_for_a_wrong_file(settings: dict[str, str], exists: bool, path: Path) -> None:
+def test_a_wrong_setting_of_the_resource_is_not_taken_for_a_wrong_file(settings: dict[str, Any], exists: bool, path: Path) -> None:
     if not exists:
         path.unlink()
     warehouse = LocalFile(DuckDBResource(database=str(path), connection_config=settings), memory_limit="1GB")

@@ -11,7 +11,7 @@ from klaviyo_assets.warehouse.sql import quoted
 LAZY = "polars.LazyFrame"
 DEFAULT_FRAME = "polars.DataFrame"
 
-_KINDS: dict[str, Callable[[DuckDBPyRelation], Any]] = {
+_FRAME_KINDS: dict[str, Callable[[DuckDBPyRelation], Any]] = {
     DEFAULT_FRAME: lambda relation: relation.pl(),
     "pandas.DataFrame": lambda relation: relation.df(),
     "pyarrow.Table": lambda relation: relation.to_arrow_table(),
@@ -35,10 +35,10 @@ def frame_kind_of(annotation: object) -> str:
         return DEFAULT_FRAME
     package, name = annotation.__module__.partition(".")[0], annotation.__name__
     kind = f"{package}.{name}"
-    if kind == LAZY or kind in _KINDS:
+    if kind == LAZY or kind in _FRAME_KINDS:
         return kind
     if package in ("polars", "pandas", "pyarrow"):
-        raise TypeError(f"{kind} is not supported; use {', '.join([*_KINDS, LAZY])}")
+        raise TypeError(f"{kind} is not supported; use {', '.join([*_FRAME_KINDS, LAZY])}")
     return DEFAULT_FRAME
 
 
@@ -50,7 +50,7 @@ def frame(connection: DuckDBPyConnection, query: str, kind: str) -> Any:
         query: The query.
         kind: As :func:`frame_kind_of` returns it, not lazy.
     """
-    return _KINDS[kind](connection.sql(as_text(connection, query)))
+    return _FRAME_KINDS[kind](connection.sql(as_text(connection, query)))
 
 
 def as_text(connection: DuckDBPyConnection, query: str) -> str:

@@ -10,6 +10,7 @@ from klaviyo_assets.catalog import METRICS
 from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.catalog.types.mapped_metrics import MAPPED_METRICS
 from klaviyo_assets.errors import SyncError
+from klaviyo_assets.extract.listing import Listing
 from klaviyo_assets.extract.report_facts import ReportFacts
 from klaviyo_assets.state.time_zone import account_time_zone
 from klaviyo_assets.sync.context import SyncContext
@@ -19,7 +20,7 @@ _FOUNDED = date(2012, 1, 1)
 
 _MAX_PAGES = 1_000
 
-_REVENUE = f"{MAPPED_METRICS.endpoint.path}/revenue"
+_REVENUE_PATH = f"{MAPPED_METRICS.endpoint.path}/revenue"
 
 _SET_METRICS = "set KLAVIYO_CONVERSION_METRIC_IDS to the ids of one or more metrics (the table metrics lists them)"
 
@@ -45,27 +46,13 @@ class _MappedDocument(msgspec.Struct):
     data: _Mapped
 
 
-class _Attributes(msgspec.Struct):
+class _CreationTime(msgspec.Struct):
     created: datetime | None = None
 
 
-class _Record(msgspec.Struct):
+class _DatedRecord(msgspec.Struct):
     id: str
-    attributes: _Attributes
-
-
-class _Links(msgspec.Struct):
-    next: str | None = None
-
-
-class _Listing(msgspec.Struct):
-    data: list[_Record]
-    links: _Links
-
-    @property
-    def next_url(self) -> str | None:
-        """The link to the next page."""
-        return self.links.next
+    attributes: _CreationTime
 
 
 async def report_facts(sync: SyncContext) -> ReportFacts | None:
@@ -98,7 +85,7 @@ async def _revenue_metric(client: KlaviyoClient) -> tuple[str, ...]:
     """
     include = {"include": "metric,custom-metric"}
     try:
-        mapped = (await client.get(MAPPED_METRICS, _REVENUE, include, msgspec.json.Decoder(_MappedDocument).decode)).value.data.relationships
+        mapped = (await client.get(MAPPED_METRICS, _REVENUE_PATH, include, msgspec.json.Decoder(_MappedDocument).decode)).value.data.relationships
     except AccessDenied as error:
         raise SyncError(
             f"The account's revenue metric, by which reports count conversions, cannot be read: {error.message}",
@@ -129,7 +116,7 @@ async def _created(client: KlaviyoClient, entry: ResourceType) -> dict[str, date
     """Return when each record of a type was created, by its id."""
     parameters = {**entry.page_parameters, f"fields[{entry.jsonapi_type}]": "created"}
     found: dict[str, datetime | None] = {}
-    async for response in client.pages(entry, parameters, msgspec.json.Decoder(_Listing).decode, max_pages=_MAX_PAGES):
+    async for response in client.pages(entry, parameters, msgspec.json.Decoder(Listing[_DatedRecord]).decode, max_pages=_MAX_PAGES):
         for record in response.value.data:
             at = record.attributes.created
             found[record.id] = at.replace(tzinfo=UTC) if at is not None and at.tzinfo is None else at

@@ -14,7 +14,7 @@ DBT_VENV := .venv-dbt
 
 OLDEST_TESTS := $(addprefix klaviyo_assets_tests/,dagster_layer decode \
 	$(addprefix api/test_,client.py error_documents.py links.py network.py responses.py) api/rate_limit/test_shared_limits.py \
-	sync/test_accounts_and_folders.py sync/test_locks.py settings/test_settings.py warehouse/test_local_file.py warehouse/test_lower_bound.py)
+	sync/test_accounts_and_folders.py state/test_locks.py settings/test_settings.py warehouse/test_local_file.py warehouse/test_lower_bound.py)
 
 # Two targets run at a time: while one installs packages, checks types or waits for its last long test, the other uses the cores.
 AT_ONCE := --jobs 2 $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)

@@ -30,6 +30,7 @@ from klaviyo_assets.settings.options import OPTIONS
 ROOT = Path(__file__).parents[1]
 
 _PART = re.compile(r"(?<=<!-- generated: )([a-z]+)( -->\n).*?(?=<!-- end -->)", re.DOTALL)
+_IMPORTANT = ("api_key", "duckdb_path", "rate_limit_share", "start_date")
 _DAYS = ("Sundays", "Mondays", "Tuesdays", "Wednesdays", "Thursdays", "Fridays", "Saturdays")
 
 
@@ -266,6 +267,17 @@ def options() -> str:
     )
 
 
+def important_options() -> str:
+    """Return the short table of the most important options: the first sentence about each, and its default."""
+    return table(("variable", "meaning"), ((f"`{one.variable}`", _short(one)) for one in map(OPTIONS.__getitem__, _IMPORTANT)))
+
+
+def _short(option: Option) -> str:
+    sentence = option.description.split(". ")[0]
+    default = _default(option)
+    return sentence[0].lower() + sentence[1:] + (f"; default: {default}" if default else "")
+
+
 def _default(option: Option) -> str:
     if option.default_words or option.default is None:
         return option.default_words
@@ -306,6 +318,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "schedules": schedules,
     "checks": checks,
     "options": options,
+    "important": important_options,
     "models": mart_pages.models,
 }
 """The function that generates each part, by the part's name."""

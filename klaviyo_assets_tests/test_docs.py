@@ -10,6 +10,7 @@ import pytest
 
 from klaviyo_assets._internal.option import Option
 from klaviyo_assets.settings.options import OPTIONS
+from klaviyo_assets_tests.scenarios.faults import FAULTS
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *(ROOT / "examples").glob("*/README.md")])
@@ -47,6 +48,10 @@ def test_a_stale_part_is_found(generate: ModuleType, monkeypatch: pytest.MonkeyP
 def test_every_option_is_documented(option: Option) -> None:
     assert f"{option.variable}=" in (ROOT / ".env.example").read_text()
     assert f"`{option.variable}` | {option.description}" in (ROOT / "docs" / "options.md").read_text()
+
+
+def test_the_page_about_failures_has_the_number_of_injected_faults() -> None:
+    assert f"; {len(FAULTS)} injected faults, all found;" in (ROOT / "docs" / "failures.md").read_text()
 
 
 def anchors(page: Path) -> set[str]:

@@ -1,4 +1,4 @@
-"""The examples of code that extends the package (docs/extending.md) work as they stand."""
+"""The examples of code that extends the package (docs/extending.md) work without changes."""
 
 import asyncio
 import logging

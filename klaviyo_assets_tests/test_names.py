@@ -1,4 +1,7 @@
-"""Each module, class, type, constant and public function of the package has a name of its own, so that a name says which one is meant."""
+"""Each module, class, type, constant and public function of the package has a name of its own, so that a name says which one is meant.
+
+Private constants may share a name if they have the same value.
+"""
 
 import ast
 from collections import defaultdict
@@ -16,8 +19,11 @@ MODULES = sorted(path for path in PACKAGE.rglob("*.py") if not path.is_relative_
 NAMED_BY_PYTHON = {"__init__", "__main__"}
 """Python prescribes these names: a folder's own module, and what ``python -m`` runs."""
 
-PARTS_OF_DOCUMENTS = {"_Accounts", "_Attributes", "_Data", "_Document", "_Links", "_Listing", "_Record"}
+PARTS_OF_DOCUMENTS = {"_Accounts", "_Attributes", "_Data", "_Document"}
 """Private structs, each with the members of Klaviyo's documents that its module decodes; they are named after JSON:API's members."""
+
+PARTS_OF_RESOURCE_TYPES = {"_PATH"}
+"""Private constants that mean the same in each module of a resource type: the path at which Klaviyo has it."""
 
 
 def test_no_two_modules_share_a_name() -> None:
@@ -44,12 +50,29 @@ def test_no_private_class_has_two_meanings() -> None:
     assert shared(private).keys() == PARTS_OF_DOCUMENTS
 
 
+def test_no_private_constant_or_type_has_two_meanings() -> None:
+    private = [(name, value, path) for path in MODULES for name, value in private_constants(path.read_text())]
+    assert len(private) > 400
+    values: dict[str, set[str]] = defaultdict(set)
+    for name, value, _ in private:
+        values[name].add(value)
+    different = {name: files for name, files in shared((name, path) for name, _, path in private).items() if len(values[name]) > 1}
+    of_types = {name for name, files in different.items() if all(file.startswith("catalog/types/") for file in files)}
+    assert of_types == PARTS_OF_RESOURCE_TYPES
+    assert {name: files for name, files in different.items() if name not in of_types} == {}
+
+
 def test_the_names_that_a_module_defines_are_found() -> None:
     text = """
 from somewhere import Other
 class Found: inner: int = 1
 class _Private: ...
 LIMIT: int = 3
+_LEAST, _MOST = 1, 2
+_BOTH = _SAME = (1,  2)
+_Alias: TypeAlias = "list[int]"
+_P = ParamSpec("_P")
+_log = None
 Alias = dict[str, int]
 P = TypeVar("P")
 __all__ = ["Found"]
@@ -59,6 +82,13 @@ async def _waits():
 """
     assert list(definitions(text)) == ["Found", "LIMIT", "Alias"]
     assert list(classes(text)) == ["Found", "_Private"]
+    assert list(private_constants(text)) == [
+        ("_LEAST", "1"),
+        ("_MOST", "2"),
+        ("_BOTH", "(1, 2)"),
+        ("_SAME", "(1, 2)"),
+        ("_Alias", "'list[int]'"),
+    ]
     assert functions(text) == ["function", "_waits"]
 
 
@@ -80,6 +110,22 @@ def definitions(text: str) -> Iterator[str]:
 def classes(text: str) -> list[str]:
     """Return the classes that a module defines at its top level."""
     return [statement.name for statement in ast.parse(text).body if isinstance(statement, ast.ClassDef)]
+
+
+def private_constants(text: str) -> Iterator[tuple[str, str]]:
+    """Yield the private constants and types that a module defines at its top level, with the source of their values."""
+    for statement in ast.parse(text).body:
+        match statement:
+            case ast.AnnAssign(target=target, value=ast.expr() as value):
+                assigned = [(target, value)]
+            case ast.Assign(targets=[ast.Tuple(elts=targets)], value=ast.Tuple(elts=values)):
+                assigned = list(zip(targets, values, strict=True))
+            case ast.Assign(targets=targets, value=value) if not is_type_variable(value):
+                assigned = [(target, value) for target in targets]
+            case _:
+                assigned = []
+        names = ((target.id, ast.unparse(value)) for target, value in assigned if isinstance(target, ast.Name))
+        yield from ((name, value) for name, value in names if name[0] == "_" and name[1:2].isupper())
 
 
 def functions(text: str) -> list[str]:

@@ -21,12 +21,12 @@ from klaviyo_assets._internal import private_files
 from klaviyo_assets._internal.file_lock import acquire, file_lock
 
 _SALT = re.compile(r"[0-9a-f]{32}")
-_NAME = re.compile(r"[0-9a-f]{20}")
+_FOLDER_NAME = re.compile(r"[0-9a-f]{20}")
 
 _FORGOTTEN, _KEPT = Path("/tmp"), Path("/var/tmp")  # noqa: S108 - folder_of() uses neither a link nor a folder that others may write to
 """The default folder for temporary files, and the one with files that a restart does not delete."""
 
-_ACCOUNT = "account"
+_ACCOUNT_FILE = "account"
 """File in a key's folder that names the folder of its account."""
 
 _LIMITS_OF = "limits_of"
@@ -79,7 +79,7 @@ def limits_folder(base_url: str, key: str) -> Path | None:
     own = folder_of(base_url, key)
     if own is None:
         return None
-    account = _named_in(own / _ACCOUNT)
+    account = _named_in(own / _ACCOUNT_FILE)
     lender = account and _named_in(account / _LIMITS_OF)
     return (lender or own) / "limits"
 
@@ -92,8 +92,8 @@ def note_account(base_url: str, key: str, account_id: str) -> None:
     with contextlib.suppress(OSError):
         if _named_in(account / _LIMITS_OF) is None:
             _write_name(account / _LIMITS_OF, own)
-        if _named_in(own / _ACCOUNT) != account:
-            _write_name(own / _ACCOUNT, account)
+        if _named_in(own / _ACCOUNT_FILE) != account:
+            _write_name(own / _ACCOUNT_FILE, account)
 
 
 def _temporary_files() -> Path:
@@ -105,7 +105,7 @@ def _named_in(path: Path) -> Path | None:
     """Return the folder that a file names, or None if there is no such file or a crash has damaged it."""
     with contextlib.suppress(OSError, ValueError):
         name = path.read_text()
-        if _NAME.fullmatch(name):
+        if _FOLDER_NAME.fullmatch(name):
             return path.parent.parent / name
     return None
 

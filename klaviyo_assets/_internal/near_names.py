@@ -1,4 +1,4 @@
-"""Finds the names that a misspelt one may mean."""
+"""Finds the names that a misspelled one may mean."""
 
 from collections.abc import Iterable
 from difflib import get_close_matches

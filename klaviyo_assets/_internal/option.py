@@ -13,8 +13,10 @@ from typing import Any, Protocol
 VARIABLE_PREFIX = "KLAVIYO_"
 """Prefix of this package's environment variables."""
 
-_QUOTES = "\"'`“”‘’"
-_INVISIBLE = re.compile(r"[\x00-\x1f\x7f\u200b-\u200f\u2028-\u202e\u2060\ufeff]")
+QUOTES = "\"'`“”‘’"
+"""Quotes that are around a value by mistake."""
+
+_INVISIBLE_CHARACTER = re.compile(r"[\x00-\x1f\x7f\u200b-\u200f\u2028-\u202e\u2060\ufeff]")
 
 
 class OptionKind(Protocol):
@@ -199,8 +201,8 @@ def plain(text: str, name: str) -> str:
         ValueError: If it is quoted (a shell removes quotes, ``docker --env-file`` does not), or contains invisible characters.
     """
     text = text.strip()
-    if text and (text[0] in _QUOTES or text[-1] in _QUOTES):
+    if text and (text[0] in QUOTES or text[-1] in QUOTES):
         raise ValueError(f"{name} has quotes around its value: {text}. Remove the quotes.")
-    if _INVISIBLE.search(text):
+    if _INVISIBLE_CHARACTER.search(text):
         raise ValueError(f"{name} has a line break or another invisible character in its value: {text!a}. Write it again, on one line.")
     return text

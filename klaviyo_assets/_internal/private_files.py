@@ -15,7 +15,7 @@ from typing import BinaryIO
 FILE_MODE = 0o600
 FOLDER_MODE = 0o700
 
-_NEW = os.O_CREAT | os.O_EXCL | os.O_WRONLY
+_CREATE_NEW = os.O_CREAT | os.O_EXCL | os.O_WRONLY
 
 
 def make_folder(folder: Path, *, like: Path | None = None, mode: int = FOLDER_MODE) -> None:
@@ -51,7 +51,7 @@ def make_file(path: Path, *, like: Path | None = None) -> None:
         OSError: If it cannot be created, or something else than a regular file has its name.
     """
     try:
-        descriptor = os.open(path, _NEW, FILE_MODE)
+        descriptor = os.open(path, _CREATE_NEW, FILE_MODE)
     except FileExistsError:
         if not stat.S_ISREG(path.lstat().st_mode):
             raise _irregular(path) from None
@@ -74,7 +74,7 @@ def new_file(path: Path) -> Iterator[BinaryIO]:
         ...     file.write(b"{}")
     """
     remove_file(path)
-    with os.fdopen(os.open(path, _NEW, FILE_MODE), "wb") as file:
+    with os.fdopen(os.open(path, _CREATE_NEW, FILE_MODE), "wb") as file:
         hand_over(file.fileno(), path.parent)
         yield file
 

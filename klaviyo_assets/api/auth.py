@@ -12,13 +12,13 @@ from typing import NoReturn
 
 import httpx
 
+from klaviyo_assets._internal.option import QUOTES
 from klaviyo_assets.api.klaviyo_errors import ApiKeyMalformed, ApiKeyMissing, ForeignLink
 
 KEY_LENGTH = 37
 """Length of the private keys seen in practice (``pk_`` and 34 more characters). Klaviyo does not document it, so another length only warns."""
 
 _PREFIXES = ("klaviyo-api-key", "bearer", "authorization:", "token")
-_QUOTES = "\"'`“”‘’"
 _MASK = re.compile(r"(?:pk_)?[*•●∙·⁎∗＊…]{2,}\w{0,4}")  # some masks end with the key's last characters
 
 
@@ -86,7 +86,7 @@ def _malformed(key: str) -> ApiKeyMalformed | None:
             advice="If the run was launched from a launchpad, delete the resources: block of its run config and launch again: the key then comes "
             "from the code location's own setting. Otherwise copy the full key again.",
         )
-    if key[0] in _QUOTES or key[-1] in _QUOTES:
+    if key[0] in QUOTES or key[-1] in QUOTES:
         return ApiKeyMalformed("The Klaviyo API key has quotes around it.", advice="Remove the quotes; the key itself starts with pk_.")
     for prefix in _PREFIXES:
         if key.lower().startswith(prefix) and not key.startswith("pk_"):

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 _HOST = re.compile(r"(?!-)[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*\.?")
 _BRACKETED = re.compile(r"\[[^\[\]]+\](:\d+)?")
-_INVISIBLE = re.compile(r"[\s\x00-\x1f\x7f]")
+_SPACE_OR_CONTROL = re.compile(r"[\s\x00-\x1f\x7f]")
 
 
 class InvalidBaseUrl(ValueError):
@@ -32,7 +32,7 @@ def checked_base_url(text: str, *, allow_http: bool = False) -> str:
         PlainHttp: If the API key would be sent to another machine unencrypted.
         InvalidBaseUrl: If it is not exactly scheme, host and port.
     """
-    if _INVISIBLE.search(text):
+    if _SPACE_OR_CONTROL.search(text):
         raise InvalidBaseUrl("has a space or a line break in it")
     try:
         parts = urlsplit(text)

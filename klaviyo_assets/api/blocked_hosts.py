@@ -3,7 +3,7 @@
 import asyncio
 import ipaddress
 
-_TIMEOUT = 5.0
+_LOOKUP_TIMEOUT = 5.0
 """Seconds to wait for a name to resolve, after a connection to it has failed."""
 
 
@@ -19,7 +19,7 @@ async def blocked_address(host: str) -> str | None:
     if _is_literal(host) or host.rstrip(".").rpartition(".")[2].lower() == "localhost":
         return None
     try:
-        async with asyncio.timeout(_TIMEOUT):
+        async with asyncio.timeout(_LOOKUP_TIMEOUT):
             found = await asyncio.get_running_loop().getaddrinfo(host, None)
     except (OSError, UnicodeError):
         return None

@@ -246,7 +246,7 @@ class KlaviyoClient:
             max_bytes: Maximum bytes of a page, for callers that start again with smaller pages. If None, a page that is larger than the settings
                 allow is requested again here, with fewer records.
             parent_id: For child types, the id of the parent.
-            query: Attributes of the request body, if the endpoint is asked by POST; each page is requested with them.
+            query: Attributes of the request body, for an endpoint that is read with POST; each page is requested with them.
 
         Raises:
             ResponseTooLarge: If a page has more bytes.

@@ -26,7 +26,7 @@ _REVISION_BEGINS = datetime.fromisoformat(REVISION).replace(tzinfo=UTC)
 _REVISION_ENDS = _REVISION_BEGINS + timedelta(days=3 * 366)
 """Klaviyo serves a revision for two years (https://developers.klaviyo.com/en/docs/api_versioning_and_deprecation_policy), plus a year of margin."""
 
-_FIRST, _LAST = datetime(1900, 1, 1, tzinfo=UTC), datetime(9000, 1, 1, tzinfo=UTC)
+_EARLIEST_DATE, _LATEST_DATE = datetime(1900, 1, 1, tzinfo=UTC), datetime(9000, 1, 1, tzinfo=UTC)
 """Dates are clamped to these bounds, so date arithmetic cannot overflow."""
 
 _RESPONSES_WITHOUT_DATE = 3
@@ -93,7 +93,7 @@ class ServerClock:
 
     def note(self, date: datetime | None) -> None:
         """Record a response's ``Date``, None if it has none."""
-        date = min(max(date, _FIRST), _LAST) if date is not None else None
+        date = min(max(date, _EARLIEST_DATE), _LATEST_DATE) if date is not None else None
         if self.is_trusted:
             self._compare(date)
         elif date is None:

@@ -35,7 +35,7 @@ def _rule(denial: Denial, *patterns: str) -> _Rule:
 
 
 _DISABLED = r"(?:disabled|suspended|deactivated|inactive|locked|closed|frozen|terminated|banned|blocked|cancell?ed|on hold|paused|restricted|deleted)"
-_ACCOUNT = r"(?:account|company|organi[sz]ation)"
+_COMPANY = r"(?:account|company|organi[sz]ation)"
 
 # The first rule that matches counts.
 _RULES = (
@@ -49,10 +49,10 @@ _RULES = (
     ),
     _rule(
         Denial.ACCOUNT_DISABLED,
-        rf"\b{_ACCOUNT}\b(?: \S+)?(?: (?:is|was|has|have|been|are|status))*:?(?: (?:currently|temporarily|permanently|now|been))?[ _]{_DISABLED}\b",
-        rf"\b{_DISABLED}[ _]{_ACCOUNT}\b",
-        rf"\b{_ACCOUNT}_{_DISABLED}\b",
-        rf"\b{_ACCOUNT}\b[^.]*\b(?:not active|no longer active|under review|violat)",
+        rf"\b{_COMPANY}\b(?: \S+)?(?: (?:is|was|has|have|been|are|status))*:?(?: (?:currently|temporarily|permanently|now|been))?[ _]{_DISABLED}\b",
+        rf"\b{_DISABLED}[ _]{_COMPANY}\b",
+        rf"\b{_COMPANY}_{_DISABLED}\b",
+        rf"\b{_COMPANY}\b[^.]*\b(?:not active|no longer active|under review|violat)",
     ),
     # Before the plan: a text about scopes may also tell the user to enable one.
     _rule(Denial.SCOPE, r"\bscopes?\b", r"\binsufficient[ _](?:scope|permissions?)"),

@@ -48,7 +48,7 @@ from klaviyo_assets.errors import KlaviyoAssetsError
 _MAX_CODE_LENGTH = 80
 _HOUR = 3600.0
 
-_SCOPE = re.compile(r"[a-z-]+:[a-z]+")
+_SCOPE_IN_LIST = re.compile(r"[a-z-]+:[a-z]+")
 
 _DAILY_LIMIT_SECONDS = 900.0
 """A ``Retry-After`` of at least this many seconds means a daily limit: the API's other limits are per second and per minute."""
@@ -155,7 +155,7 @@ class ScopeMissing(AccessDenied):
     @property
     def scopes(self) -> tuple[str, ...]:
         """The scope that is missing; if Klaviyo does not say which one, all that the endpoint needs."""
-        return tuple(_SCOPE.findall(self.scope))
+        return tuple(_SCOPE_IN_LIST.findall(self.scope))
 
 
 class PlanGate(AccessDenied):

@@ -23,7 +23,7 @@ _GZIP = 16 + zlib.MAX_WBITS
 _GZIP_TRAILER = 4
 """Bytes at the end of a gzip stream with the uncompressed size, modulo 2³²."""
 
-_AT_ONCE = 16 * 2**20
+_MAX_PIECE_BYTES = 16 * 2**20
 """Maximum bytes to decompress in one call; enough for nearly every page. Larger bodies are decompressed in pieces, so no second copy is in memory."""
 
 _MAX_ENCODINGS = 2
@@ -135,7 +135,7 @@ _DECODERS: dict[str, Callable[[bytes, int], bytes]] = {"gzip": _gunzip, "x-gzip"
 def _inflate(body: bytes, window_bits: int, limit: int) -> bytes:
     try:
         stream = zlib.decompressobj(window_bits)
-        found = stream.decompress(body, min(limit + 1, _AT_ONCE))
+        found = stream.decompress(body, min(limit + 1, _MAX_PIECE_BYTES))
         if not stream.eof or stream.unused_data:
             found = _rest(found, stream, window_bits, limit)
     except zlib.error as error:  # type: ignore[misc]  # isal's stub lacks the class
@@ -155,7 +155,7 @@ def _rest(first: bytes, stream: Any, window_bits: int, limit: int) -> bytes:
         while not stream.eof:
             if found.tell() > limit:
                 raise ResponseTooLarge(limit)
-            piece = stream.decompress(stream.unconsumed_tail, min(limit + 1 - found.tell(), _AT_ONCE) or 1)
+            piece = stream.decompress(stream.unconsumed_tail, min(limit + 1 - found.tell(), _MAX_PIECE_BYTES) or 1)
             if not piece and not stream.eof and not stream.unconsumed_tail:
                 raise httpx.DecodingError("it is damaged or cut short")
             found.write(piece)
@@ -166,4 +166,4 @@ def _rest(first: bytes, stream: Any, window_bits: int, limit: int) -> bytes:
         if window_bits != _GZIP or members > _MAX_MEMBERS:
             raise httpx.DecodingError("it has extra data after its end")
         stream = zlib.decompressobj(window_bits)
-        found.write(stream.decompress(following, max(1, min(limit + 1 - found.tell(), _AT_ONCE))))
+        found.write(stream.decompress(following, max(1, min(limit + 1 - found.tell(), _MAX_PIECE_BYTES))))

@@ -55,7 +55,7 @@ _LIKELY_CAUSE = {
 }
 """Advice for a 403 with an unrecognized error text, by Klaviyo's code."""
 
-_SCOPE = re.compile(r"[a-z][a-z-]*:[a-z]+")
+_SCOPE_IN_TEXT = re.compile(r"[a-z][a-z-]*:[a-z]+")
 
 _CURSORS = frozenset({"page[cursor]", "page_cursor"})
 """Query parameters with the cursor of a page link; reports use the second (OpenAPI)."""
@@ -207,7 +207,7 @@ def _denied(response: httpx.Response, error: ErrorBody, scope: str, facts: dict[
 
 def _missing(needed: str, detail: str | None) -> str:
     """Return those of the needed scopes that Klaviyo's text names; all of them if it names none."""
-    named = [scope for scope in _SCOPE.findall(needed) if scope in _SCOPE.findall(detail or "")]
+    named = [scope for scope in _SCOPE_IN_TEXT.findall(needed) if scope in _SCOPE_IN_TEXT.findall(detail or "")]
     return " and ".join(named) or needed
 
 

@@ -2,9 +2,9 @@
 
 from datetime import UTC, datetime, timedelta
 
-_UNITS = (("day", 86_400), ("hour", 3_600), ("minute", 60))
+_TIME_UNITS = (("day", 86_400), ("hour", 3_600), ("minute", 60))
 
-_LONG = 60.0
+_LONG_WAIT = 60.0
 """Waits longer than this many seconds are shown with their end."""
 
 
@@ -17,7 +17,7 @@ def duration(seconds: float) -> str:
     """
     left = max(0, -int(-seconds // 1))
     parts: list[str] = []
-    for unit, size in (*_UNITS, ("second", 1)):
+    for unit, size in (*_TIME_UNITS, ("second", 1)):
         count, left = divmod(left, size)
         if count or (unit == "second" and not parts):
             parts.append(f"{count} {unit}{'' if count == 1 else 's'}")
@@ -33,7 +33,7 @@ def wait_text(seconds: float | None, now: datetime | None) -> str:
     """
     if not seconds:
         return ""
-    until = _until(seconds, now) if seconds > _LONG else None
+    until = _until(seconds, now) if seconds > _LONG_WAIT else None
     return f" The server asks to wait {duration(seconds)}{f', until {until}' if until else ''}."
 
 

@@ -12,7 +12,7 @@ from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.extract.sync_options import read_fingerprint
 from klaviyo_assets.resources import KlaviyoResource
 
-_LENGTH = 12
+_CODE_VERSION_LENGTH = 12
 
 
 def code_version(entry: ResourceType) -> str:
@@ -56,4 +56,4 @@ def _plain(value: Any) -> Any:
 
 
 def _hash(facts: Any) -> str:
-    return hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()[:_LENGTH]
+    return hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()[:_CODE_VERSION_LENGTH]

@@ -14,7 +14,7 @@ from klaviyo_assets.run_config import PARTITIONS_OF, KlaviyoMartConfig
 
 SUFFIX = "_by_day"
 
-_DESCRIPTION = (
+_MART_DAYS_DESCRIPTION = (
     "The days of `{model}`, those of its column `day`. Each build of `{model}` reports here the days that it has computed. Materialize days to "
     "compute them again."
 )
@@ -43,7 +43,7 @@ def _spec(model: dg.AssetSpec, name: str, partitions: EventPartitions, events: d
     return dg.AssetSpec(
         key=dg.AssetKey([*model.key.path[:-1], model.key.path[-1] + SUFFIX]),
         deps=[events],
-        description=_DESCRIPTION.format(model=name),
+        description=_MART_DAYS_DESCRIPTION.format(model=name),
         group_name=model.group_name,
         owners=list(model.owners),
         tags=dict(model.tags),

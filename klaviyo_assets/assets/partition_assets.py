@@ -11,7 +11,7 @@ from klaviyo_assets.current_keys import current_checks, current_key
 from klaviyo_assets.partitions import EventPartitions
 from klaviyo_assets.run_config import PARTITIONS_OF, KlaviyoSyncConfig
 
-_DESCRIPTION = (
+_EVENT_PERIODS_DESCRIPTION = (
     "The {periods} of `events`. Each sync of `events` reports here the {periods} with rows that it has changed; one that was never read is missing. "
     "Materialize {periods} to read them again: adjacent ones are read in one run."
 )
@@ -30,7 +30,7 @@ def partitioned_spec(entry: ResourceType, events: dg.AssetSpec, partitions: Even
     return dg.AssetSpec(
         key=dg.AssetKey([*events.key.path[:-1], events.key.path[-1] + suffix]),
         # No dependency on events: each of its syncs would make all days look outdated ("unsynced") in the UI, and a day is read from Klaviyo.
-        description=_DESCRIPTION.format(periods="days" if partitions.is_daily else "months"),
+        description=_EVENT_PERIODS_DESCRIPTION.format(periods="days" if partitions.is_daily else "months"),
         group_name=events.group_name,
         owners=list(events.owners),
         tags=dict(events.tags),

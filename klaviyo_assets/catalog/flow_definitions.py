@@ -25,7 +25,7 @@ _CHANNELS = {
 }
 """Channel of a message by the type of its action."""
 
-_TEXTS = ("name", "subject_line", "preview_text", "from_email", "from_label", "reply_to_email", "template_id", "image_id")
+_TEXT_MEMBERS = ("name", "subject_line", "preview_text", "from_email", "from_label", "reply_to_email", "template_id", "image_id")
 _FLAGS = ("smart_sending_enabled", "transactional")
 
 
@@ -96,7 +96,7 @@ def _values(message: _Message) -> dict[str, Any]:
     content = _object(message.raw)
     flags = {name: value if isinstance(value := _loaded(content.get(name)), bool) else None for name in _FLAGS}
     return {
-        **{name: _text(_loaded(content.get(name))) for name in _TEXTS},
+        **{name: _text(_loaded(content.get(name))) for name in _TEXT_MEMBERS},
         **flags,
         "channel": _CHANNELS.get(message.action_type or ""),
         "is_variation": message.is_variation,

@@ -16,7 +16,7 @@ from klaviyo_assets.catalog.replication import Replication
 from klaviyo_assets.catalog.resource_type import Host, Parent, ResourceType, Subset
 from klaviyo_assets.catalog.role_checks import role_problems
 
-_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
+_ALLOWED_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 """Names of tables, which also become part of asset keys and of the names of Dagster's ops."""
 
 
@@ -63,14 +63,18 @@ def _kinds(entry: ResourceType) -> Problems:
 def _of_kind(field: str, value: object, kind: type) -> Problems:
     if not isinstance(value, kind):
         shown = repr(value) if value is None or isinstance(value, str | int | float | type) else f"of the type {type(value).__name__}"
-        yield f"{field} is {shown}. Give an instance of {kind.__name__}{_EXAMPLES.get(kind, '')}."
+        yield f"{field} is {shown}. Give an instance of {kind.__name__}{_EXAMPLES_BY_KIND.get(kind, '')}."
 
 
-_EXAMPLES: dict[type, str] = {Column: ", such as attribute(…) or record_id(…)", Replication: ", such as FullTable()", RateLimit: ", such as TIER_M"}
+_EXAMPLES_BY_KIND: dict[type, str] = {
+    Column: ", such as attribute(…) or record_id(…)",
+    Replication: ", such as FullTable()",
+    RateLimit: ", such as TIER_M",
+}
 
 
 def _name(entry: ResourceType) -> Problems:
-    if not _NAME.fullmatch(entry.name):
+    if not _ALLOWED_NAME.fullmatch(entry.name):
         yield (
             "name must consist of letters, digits and underscores, and begin with a letter. Names that begin with an underscore are those of the "
             "bookkeeping tables, such as _syncs. Rename it."
@@ -79,7 +83,7 @@ def _name(entry: ResourceType) -> Problems:
 
 def _group(entry: ResourceType) -> Problems:
     """Any group is allowed: users may have groups of their own."""
-    if not _NAME.fullmatch(entry.group):
+    if not _ALLOWED_NAME.fullmatch(entry.group):
         yield f"group is {entry.group!r}. Write it with letters, digits and underscores, beginning with a letter, such as 'core'."
     elif entry.group.lower() in (ALL, DEFAULT):
         yield f"group is {entry.group!r}, which selects other resource types as well. Rename it."

@@ -20,7 +20,7 @@ _BAR = 24
 
 _BLOCKS = "▁▂▃▄▅▆▇█"
 
-_REVENUE = f"""
+_REVENUE_QUERY = f"""
 WITH days AS (FROM account_daily, mart_run SELECT account_daily.* WHERE day BETWEEN today - {_DAYS} AND today - 1)
 SELECT channel, currency, revenue
 FROM (
@@ -75,7 +75,7 @@ def _describe_run(connection: DuckDBPyConnection, now: datetime) -> None:
 
 
 def _revenue(connection: DuckDBPyConnection) -> Iterator[str]:
-    rows = connection.execute(_REVENUE).fetchall()
+    rows = connection.execute(_REVENUE_QUERY).fetchall()
     if not rows:
         return
     yield f"Revenue of the last {_DAYS} days, by the channel that Klaviyo credits:"

@@ -23,11 +23,11 @@ from klaviyo_assets.settings.options import API_KEY_OPTION, RESOURCE_OPTIONS, op
 from klaviyo_assets.settings.setting_kinds import FieldRulesJson, ResourceTypes
 
 _TEMPLATE: Final = {"type": "string", "pattern": r"\{\{.*\}\}"}
-_DATE: Final = r"^\d{4}-\d{2}-\d{2}"
-_DAY: Final = f"{_DATE}$"
+_BEGINS_WITH_DATE: Final = r"^\d{4}-\d{2}-\d{2}"
+_WHOLE_DATE: Final = f"{_BEGINS_WITH_DATE}$"
 _PATTERNS: Final = {
     "account": f"^{identifiers.PATTERN}$",
-    "start_date": _DATE,
+    "start_date": _BEGINS_WITH_DATE,
     "partitions": r"^(daily|monthly)$",
     "base_url": r"^https?://",
     "database": r"\S",
@@ -37,13 +37,13 @@ _PATTERNS: Final = {
 _TIMES: Final = dict.fromkeys(get_args(Occasion), r"^(@\w+|\S+( +\S+){4})$")
 """Patterns of cron expressions."""
 
-_OBJECTS: Final[dict[str, Mapping[str, str]]] = {"partitions": {"start": _DAY}, "publish": {}, "retry_policy": {}, "schedules": _TIMES}
+_OBJECTS: Final[dict[str, Mapping[str, str]]] = {"partitions": {"start": _WHOLE_DATE}, "publish": {}, "retry_policy": {}, "schedules": _TIMES}
 """Fields that may be objects with fields of ours, and the patterns of these."""
 
 _ABOUT: Final = {"title", "description", "default", "examples"}
 """Keywords that describe a field and say nothing about its values."""
 
-_TEXTS: Final = {"marts", "partitions", "publish"}
+_TEXT_FIELDS: Final = {"marts", "partitions", "publish"}
 """Fields that may be any text besides values of other types. In all others with such values, a text is a template."""
 
 _described: Final[dict[type[BaseModel], type[BaseModel]]] = {}
@@ -95,7 +95,7 @@ def _refine(schema: JsonSchemaValue, patterns: Mapping[str, str], facts: Mapping
     properties: dict[str, JsonSchemaValue] = schema["properties"]
     for name, value in properties.items():
         more = {"pattern": patterns[name]} if name in patterns else {}
-        properties[name] = _merged(value, is_text=name in _TEXTS, more=more | facts.get(name, {}))
+        properties[name] = _merged(value, is_text=name in _TEXT_FIELDS, more=more | facts.get(name, {}))
     schema["propertyNames"] = {"enum": list(properties)}
 
 

@@ -126,11 +126,11 @@ class RecordDecoder:
         if self._cataloged.derived.fields and "derived" in members:
             made["derived"] = msgspec.json.decode(members.pop("derived"), type=self._cataloged.derived.struct)
         unexpected = {f"{RECORD}{name}": raw for name, raw in members.items() if not _is_as_expected(name, raw)}
-        attributes, unknown = _fit(self._cataloged.attributes, _object(members.get("attributes", _EMPTY)) or {})
-        related = _object(members.get("relationships", _EMPTY)) or {}
-        relationships, misfits = self._fit_relationships(related)
+        attributes, unknown = _fit(self._cataloged.attributes, _object(members.get("attributes", _EMPTY_OBJECT)) or {})
+        related = _object(members.get("relationships", _EMPTY_OBJECT)) or {}
+        relationships, extra_relationships = self._fit_relationships(related)
         self._learn(unknown, related)
-        extra = {**{extra_name(name): value for name, value in _sorted(unknown).items()}, **_sorted(misfits), **unexpected}
+        extra = {**{extra_name(name): value for name, value in _sorted(unknown).items()}, **_sorted(extra_relationships), **unexpected}
         return self._cataloged.record(
             id=id_, attributes=attributes, relationships=relationships, extra=Raw(msgspec.json.encode(extra)) if extra else None, **made
         )
@@ -187,16 +187,16 @@ def _sorted(members: Mapping[str, Any]) -> dict[str, Any]:
     return {name: _sorted(value) if isinstance(value, dict) else value for name, value in sorted(members.items())}
 
 
-_EMPTY = Raw(b"{}")
+_EMPTY_OBJECT = Raw(b"{}")
 
-_MEMBERS = {"id": b'"', "attributes": b"{", "relationships": b"{", "type": b"", "links": b""}
+_MEMBER_BEGINNINGS = {"id": b'"', "attributes": b"{", "relationships": b"{", "type": b"", "links": b""}
 """Members of a resource object, and the first character of their value."""
 
 
 def _is_as_expected(name: str, raw: Raw) -> bool:
     """Return whether a member of a resource object is known and of the expected type, or is empty."""
     text = bytes(raw)
-    return text == b"null" or (text.startswith(_MEMBERS[name]) if name in _MEMBERS else text == b"{}")
+    return text == b"null" or (text.startswith(_MEMBER_BEGINNINGS[name]) if name in _MEMBER_BEGINNINGS else text == b"{}")
 
 
 def _object(raw: Raw | bytes) -> dict[str, Raw] | None:

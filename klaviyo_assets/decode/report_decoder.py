@@ -23,7 +23,7 @@ from klaviyo_assets.decode.page import Page
 _ROWS_AT_ONCE = 2_000
 """Rows that are written as one document. A series of 60 days has 60 rows for each result."""
 
-_NULL, _EMPTY = b"null", Raw(b'""')
+_NULL, _EMPTY_TEXT = b"null", Raw(b'""')
 
 Row = dict[str, Any]
 
@@ -52,7 +52,7 @@ class ReportDecoder:
         day: Column with the day of each row of a series; None for a report that is not a series.
         first: First day of the requested window.
         last: Last day of the requested window; rows of other days belong to other requests.
-        window: Values of the columns under ``window`` that all rows have.
+        window_values: Values of the columns under ``window`` that all rows have.
 
     Example:
         >>> decode = PageDecoder(entry, subset).linked_page
@@ -65,7 +65,7 @@ class ReportDecoder:
     day: str | None
     first: date
     last: date
-    window: Mapping[str, str]
+    window_values: Mapping[str, str]
 
     def page(self, data: bytes) -> Page:
         """Decode a response.
@@ -109,7 +109,7 @@ class ReportDecoder:
         others = {name: raw for name, raw in result.items() if name not in (GROUPINGS, STATISTICS)}
         groupings, statistics = self._groupings(result), result.get(STATISTICS, Raw(b"{}"))
         if days is None:
-            yield self._row(groupings, statistics, others, self.window)
+            yield self._row(groupings, statistics, others, self.window_values)
             return
         series = msgspec.json.decode(statistics, type=dict[str, list[Raw]])
         if any(len(values) != len(days) for values in series.values()):
@@ -122,7 +122,7 @@ class ReportDecoder:
     def _groupings(self, result: Mapping[str, Raw]) -> dict[str, Raw]:
         """Return the groupings; those of the key that are null or missing are empty, since a key has no nulls."""
         found = msgspec.json.decode(result.get(GROUPINGS, Raw(b"{}")), type=dict[str, Raw])
-        return found | {name: _EMPTY for name in groupings_of(self.entry) if bytes(found.get(name, Raw(_NULL))) == _NULL}
+        return found | {name: _EMPTY_TEXT for name in groupings_of(self.entry) if bytes(found.get(name, Raw(_NULL))) == _NULL}
 
     def _row(self, groupings: Mapping[str, Raw], statistics: object, others: Mapping[str, Raw], window: Mapping[str, str]) -> Row:
         identity = msgspec.json.encode([*sorted(groupings.items()), *window.values()]).decode()

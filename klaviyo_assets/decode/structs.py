@@ -200,15 +200,15 @@ class StrictDecoder:
             records[number].extra = Raw(msgspec.json.encode(extra))
 
 
-_Read = Callable[[Sequence[Any]], Iterable[Any]]
+_ReadColumn = Callable[[Sequence[Any]], Iterable[Any]]
 
 
-def _attribute_readers(group: Group, paths: Iterable[tuple[str, ...]]) -> list[tuple[tuple[str, ...], _Read]]:
+def _attribute_readers(group: Group, paths: Iterable[tuple[str, ...]]) -> list[tuple[tuple[str, ...], _ReadColumn]]:
     """Return the path in ``_extra`` and a reader for each attribute, in the order of ``_extra``."""
     return [((extra_name(first), *rest), _reader(group, (first, *rest))) for first, *rest in sorted(paths)]
 
 
-def _reader(group: Group, path: tuple[str, ...]) -> _Read:
+def _reader(group: Group, path: tuple[str, ...]) -> _ReadColumn:
     python_names: list[str] = []
     for name in path:
         python_names.append(group.python_names[name])
@@ -224,8 +224,8 @@ def _reader(group: Group, path: tuple[str, ...]) -> _Read:
     return read
 
 
-def _relationship_readers(names: Sequence[str]) -> list[tuple[tuple[str, ...], _Read]]:
-    def reader(python_name: str) -> _Read:
+def _relationship_readers(names: Sequence[str]) -> list[tuple[tuple[str, ...], _ReadColumn]]:
+    def reader(python_name: str) -> _ReadColumn:
         """Return a reader of one relationship."""
 
         def read(records: Sequence[Any]) -> Iterable[Any]:

@@ -15,19 +15,19 @@ _USUAL = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9
 
 _USUAL_FORMAT = "%Y-%m-%dT%H:%M:%S%.f%:z"
 
-_TEXT = pl.col("text")
+_RAW = pl.col("text")
 
-_PARSED = _TEXT.str.to_datetime(_USUAL_FORMAT, time_unit="us", time_zone="UTC", strict=False)
+_PARSED = _RAW.str.to_datetime(_USUAL_FORMAT, time_unit="us", time_zone="UTC", strict=False)
 
-_WHOLE_UTC_SECONDS = (_TEXT.str.ends_with("+00:00") & (_TEXT.str.len_bytes() == len("2026-01-02T03:04:05+00:00"))).all()
+_WHOLE_UTC_SECONDS = (_RAW.str.ends_with("+00:00") & (_RAW.str.len_bytes() == len("2026-01-02T03:04:05+00:00"))).all()
 """Whether all texts have the form of nearly all columns; nulls do not count. Polars parses it in a third of the time."""
 
-_PARSED_WHOLE_SECONDS = _TEXT.str.head(-len("+00:00")).str.to_datetime("%Y-%m-%dT%H:%M:%S", time_unit="us", strict=False).dt.replace_time_zone("UTC")
+_PARSED_WHOLE_SECONDS = _RAW.str.head(-len("+00:00")).str.to_datetime("%Y-%m-%dT%H:%M:%S", time_unit="us", strict=False).dt.replace_time_zone("UTC")
 
-_UNUSUAL = _TEXT.is_not_null() & ~(_TEXT.str.contains(_USUAL) & pl.col("parsed").dt.year().is_between(MINYEAR, MAXYEAR)).fill_null(False)
+_UNUSUAL = _RAW.is_not_null() & ~(_RAW.str.contains(_USUAL) & pl.col("parsed").dt.year().is_between(MINYEAR, MAXYEAR)).fill_null(False)
 """Whether a text must be parsed separately; the range is that of Python's dates."""
 
-_DATE = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$"
+_DATE_ONLY = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$"
 
 _ACCEPTED = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
@@ -85,7 +85,7 @@ def dates(column: Column, texts: list[str | None], extras: list[bytes | None]) -
     """
     raw = pl.Series(column.name, texts, dtype=pl.String)
     parsed = raw.str.to_date("%Y-%m-%d", strict=False)
-    usual = raw.str.contains(_DATE) & parsed.is_not_null()
+    usual = raw.str.contains(_DATE_ONLY) & parsed.is_not_null()
     for index in (raw.is_not_null() & ~usual.fill_null(False)).arg_true().to_list():
         parsed[index] = None
         extras[index] = _with_extra(extras[index], column.path[1:], raw[index])

@@ -65,18 +65,18 @@ class JsonColumnReader:
     def _series(self, texts: Sequence[_Text | None]) -> dict[str, pl.Series]:
         decode = self._decoder.decode
         objects: list[Any] = []
-        misfits: list[tuple[int, _Text]] = []
+        of_other_types: list[tuple[int, _Text]] = []
         for text in texts:
             try:
                 objects.append(decode(text) if text is not None else None)
             except msgspec.DecodeError:
-                misfits.append((len(objects), text or b""))
+                of_other_types.append((len(objects), text or b""))
                 objects.append(None)
         found = dict(self._all.values(objects))
         values: list[Any] = [found[column.path[2:]] for column in self._columns]
-        if misfits:
+        if of_other_types:
             values = [list(some) for some in values]  # columns may share one
-        for place, text in misfits:
+        for place, text in of_other_types:
             for some, one in zip(values, self._one_by_one(text), strict=True):
                 some[place] = one
         return {column.name: _series(column, some) for column, some in zip(self._columns, values, strict=True)}

@@ -40,7 +40,7 @@ _BETWEEN_DIGITS = (
     "(?:[\\s()./+\u00a0\u2000-\u200f\u2010-\u2015\u202f-]"
     r"|\\+[tnr/]|\\+u(?:00a0|20[0-9a-f]{2})|%(?:25)*(?:2[0b89def]|c2%(?:25)*a0)|&nbsp;|\(0\)){0,4}"
 )
-_PREFIX = f"(?:{_PLUS}{_BETWEEN_DIGITS})?"
+_OPTIONAL_PLUS = f"(?:{_PLUS}{_BETWEEN_DIGITS})?"
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ class Mentions:
     def _identifiers(self) -> list[tuple[str, str, str]]:
         """Patterns: the text allowed before an identifier, the identifier, and the text allowed after it."""
         emails = [(_BEFORE_EMAIL, "".join(map(_encodings, email)), _AFTER_EMAIL) for email in _longest_first(self.emails)]
-        phones = [(_BEFORE_PHONE, _PREFIX + _BETWEEN_DIGITS.join(phone[1:]), _AFTER_PHONE) for phone in _longest_first(self.phones)]
+        phones = [(_BEFORE_PHONE, _OPTIONAL_PLUS + _BETWEEN_DIGITS.join(phone[1:]), _AFTER_PHONE) for phone in _longest_first(self.phones)]
         # Ids are case-sensitive.
         exact = [(_ALONE_BEFORE, f"(?-i:{re.escape(name)})", _ALONE_AFTER) for name in _longest_first(self.exact)]
         return [*emails, *phones, *exact]

@@ -7,7 +7,7 @@ from klaviyo_assets.erasure.mentions import Mentions
 from klaviyo_assets.errors import SyncError
 from klaviyo_assets.privacy.hashing import ValueKind, is_hash, is_phone, normalized
 
-_EMAIL = re.compile(r"[^@\s]+@[^@\s]+")
+_EMAIL_PATTERN = re.compile(r"[^@\s]+@[^@\s]+")
 _ID = re.compile(r"[A-Za-z0-9_-]+")
 # Long enough to mean nothing but its profile in a text.
 _LONG_ID = re.compile(r"01[0-9A-HJKMNP-TV-Z]{24}")
@@ -64,13 +64,13 @@ class DataSubject:
         """Add a column's value if it is an address, a number, or a hash of one; anything else identifies no one."""
         if is_hash(value):
             self.hashes[kind].add(value)
-        elif kind is ValueKind.EMAIL and _EMAIL.fullmatch(value.strip()):
+        elif kind is ValueKind.EMAIL and _EMAIL_PATTERN.fullmatch(value.strip()):
             self.emails.add(normalized(value, kind))
         elif kind is ValueKind.PHONE and is_phone(value) and len(phone := normalized(value, kind)) >= _SHORTEST_PHONE:
             self.phones.add(phone)
 
     def _add(self, name: str) -> None:
-        if _EMAIL.fullmatch(name):
+        if _EMAIL_PATTERN.fullmatch(name):
             self.emails.add(normalized(name, ValueKind.EMAIL))
         elif name.startswith(("+", "00")) and is_phone(name) and len(phone := normalized(name, ValueKind.PHONE)) >= _SHORTEST_PHONE:
             self.phones.add(phone)

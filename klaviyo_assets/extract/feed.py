@@ -20,7 +20,7 @@ from klaviyo_assets.extract.chain_position import Position
 from klaviyo_assets.extract.page_sink import PageSink, SliceId
 from klaviyo_assets.extract.slices import AnySlice
 
-_MAX_PAGES = 4
+_MAX_PAGES_WAITING = 4
 """Maximum pages in memory before the host waits."""
 
 
@@ -91,7 +91,7 @@ class Feed:
 
     async def drain(self) -> None:
         """Wait while the type has fallen behind."""
-        while len(self._pages) >= _MAX_PAGES and not self._left:
+        while len(self._pages) >= _MAX_PAGES_WAITING and not self._left:
             await self._changed.wait()
 
     def end(self, error: Exception | None = None) -> None:

@@ -275,7 +275,7 @@ class Fetcher:
 
 
 def _report_decoder(entry: ResourceType, decode: Callable[[bytes], Page], slice_: ReportSlice) -> ReportDecoder:
-    return ReportDecoder(entry, decode, None if slice_.window else slice_.field, slice_.first, slice_.last, slice_.window)
+    return ReportDecoder(entry, decode, None if slice_.window_values else slice_.field, slice_.first, slice_.last, slice_.window_values)
 
 
 def _parts_of_long(entry: ResourceType, reader: SliceReader) -> Sequence[AnySlice]:

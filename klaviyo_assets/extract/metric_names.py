@@ -4,32 +4,22 @@ import msgspec
 
 from klaviyo_assets.api.client import KlaviyoClient
 from klaviyo_assets.catalog.resource_type import ResourceType
+from klaviyo_assets.extract.listing import Listing
 
 _MAX_PAGES = 1_000
 """Maximum pages of the list of metrics, enough for a hundred thousand metrics and more."""
 
 
-class _Attributes(msgspec.Struct):
+class _MetricName(msgspec.Struct):
     name: str = ""
 
 
-class _Record(msgspec.Struct):
+class _NamedMetric(msgspec.Struct):
     id: str
-    attributes: _Attributes | None = None
+    attributes: _MetricName | None = None
 
 
-class _Links(msgspec.Struct):
-    next: str | None = None
-
-
-class _Listing(msgspec.Struct):
-    data: list[_Record]
-    links: _Links  # required: the last page is recognized by them
-
-    @property
-    def next_url(self) -> str | None:
-        """The link to the next page."""
-        return self.links.next
+_Listing = Listing[_NamedMetric]
 
 
 async def metric_names(client: KlaviyoClient, metrics: ResourceType) -> dict[str, str]:

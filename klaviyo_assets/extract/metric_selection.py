@@ -128,7 +128,7 @@ class MetricRules:
     def resolve(self, listed: Mapping[str, str], known: Mapping[str, str], covered: Sequence[CoverageRow] = ()) -> MetricSelection:
         """Return the metrics that the names and ids mean. A name may mean several: each integration has its own Placed Order.
 
-        A name that no metric has is probably misspelt if nothing has been read yet. Later, the metric may have been renamed or deleted: that is
+        A name that no metric has is probably misspelled if nothing has been read yet. Later, the metric may have been renamed or deleted: that is
         noted, and the sync goes on with the other names.
 
         Args:

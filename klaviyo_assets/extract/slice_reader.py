@@ -77,7 +77,7 @@ class SliceReader:
         if slice_.measured_column is not None:
             self._note_times(page, slice_.measured_column)
             self.position = position_after(page.next_url, self.pages) or self.position
-        extent = page.extent(window.field) if window is not None and not window.secondary_cursors else None
+        extent = page.extent(window.field) if window is not None and not window.field_is_nested else None
         ids = (record.id for record in page.records)
         self.stall.note(ids, page.count, *((extent.least, extent.greatest) if extent is not None else (None, None)))
         if window is not None and extent is not None:
@@ -121,7 +121,7 @@ class SliceReader:
     def time_left(self) -> timedelta:
         """Time between the last record and the end of the covered window; zero if it is not known or nothing is left."""
         window = self._window
-        if window is None or window.descending or window.secondary_cursors or self._at_its_end or self.passed_the_end:
+        if window is None or window.descending or window.field_is_nested or self._at_its_end or self.passed_the_end:
             return timedelta()
         return max(timedelta(), window.covers_to - self._position(window))
 

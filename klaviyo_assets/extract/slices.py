@@ -203,7 +203,7 @@ class Slice(SliceBase):
         covers_to: ``[start, covers_to)`` is covered once it is read. The newest slice has no end: it also reads later records, including those dated
             in the future, which are stored but never covered.
         descending: True if it is read newest first.
-        secondary_cursors: True if the field is inside a JSON column, so records cannot be dropped by it.
+        field_is_nested: True if the field is inside a JSON column, so records cannot be dropped by it.
         parent_id: Id of the parent whose children it reads; None for a type without parents.
     """
 
@@ -213,7 +213,7 @@ class Slice(SliceBase):
     end: datetime | None
     covers_to: datetime
     descending: bool = False
-    secondary_cursors: bool = False
+    field_is_nested: bool = False
     parent_id: str | None = None
 
     @property
@@ -266,7 +266,7 @@ class ReportSlice(SliceBase):
         first: First day of the window, in the account's time zone.
         last: Last day of the window.
         body: Attributes of the request.
-        window: Values of the columns under ``window`` that all rows have; empty if each row has its own day.
+        window_values: Values of the columns under ``window`` that all rows have; empty if each row has its own day.
         ids: Ids that the request's filter names; empty if it has no such filter.
         ids_column: Column with these ids.
     """
@@ -278,7 +278,7 @@ class ReportSlice(SliceBase):
     first: date
     last: date
     body: Mapping[str, object] = dataclass_field(hash=False, default_factory=dict)
-    window: Mapping[str, str] = dataclass_field(hash=False, default_factory=dict)
+    window_values: Mapping[str, str] = dataclass_field(hash=False, default_factory=dict)
     ids: tuple[str, ...] = ()
     ids_column: str = ""
 

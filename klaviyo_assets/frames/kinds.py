@@ -11,7 +11,7 @@ from klaviyo_assets.warehouse.sql import quoted
 LAZY = "polars.LazyFrame"
 DEFAULT_FRAME = "polars.DataFrame"
 
-_KINDS: dict[str, Callable[[DuckDBPyRelation], Any]] = {
+_FRAME_KINDS: dict[str, Callable[[DuckDBPyRelation], Any]] = {
     DEFAULT_FRAME: lambda relation: relation.pl(),
     "pandas.DataFrame": lambda relation: relation.df(),
     "pyarrow.Table": lambda relation: relation.to_arrow_table(),
@@ -34,11 +34,11 @@ def frame_kind_of(annotation: object) -> str:
     members = get_args(annotation) if get_origin(annotation) in (Union, UnionType) else (annotation,)
     types = [f"{one.__module__.partition('.')[0]}.{one.__name__}" for one in members if isinstance(one, type)]
     named = [kind for kind in dict.fromkeys(types) if kind.startswith(_PACKAGES)]
-    kinds = [kind for kind in named if kind == LAZY or kind in _KINDS]
+    kinds = [kind for kind in named if kind == LAZY or kind in _FRAME_KINDS]
     if len(kinds) > 1:
         raise TypeError(f"its type names several kinds of frames, {' and '.join(kinds)}; use one of them")
     if named and not kinds:
-        raise TypeError(f"{named[0]} is not supported; use {', '.join([*_KINDS, LAZY])}")
+        raise TypeError(f"{named[0]} is not supported; use {', '.join([*_FRAME_KINDS, LAZY])}")
     return kinds[0] if kinds else DEFAULT_FRAME
 
 
@@ -50,7 +50,7 @@ def frame(connection: DuckDBPyConnection, query: str, kind: str) -> Any:
         query: The query.
         kind: As :func:`frame_kind_of` returns it, not lazy.
     """
-    return _KINDS[kind](connection.sql(as_text(connection, query)))
+    return _FRAME_KINDS[kind](connection.sql(as_text(connection, query)))
 
 
 def as_text(connection: DuckDBPyConnection, query: str) -> str:

@@ -22,7 +22,7 @@ from klaviyo_assets.state.sync_log import SyncLog
 from klaviyo_assets.warehouse.interface import Warehouse
 from klaviyo_assets.warehouse.sql import count_rows, instant_literal, literal
 
-_NOW, _CHANGED_NOW = "temp.mart_groups_now", "temp.mart_changed_now"
+_GROUPS_NOW, _CHANGED_NOW = "temp.mart_groups_now", "temp.mart_changed_now"
 
 
 @dataclass(frozen=True)
@@ -56,9 +56,8 @@ class ChangeCapture:
     def _begin(self, since: SyncsSince) -> Capture:
         """Begin a new epoch, in which models are rebuilt."""
         capture = Capture(self.scope, uuid4().hex, 0, self.sources.context.timezone, tuple(since.to_remember))
-        for store in (GroupEvents, ChangedGroups):
-            self._connection.execute(f"DELETE FROM {self._table(store)} WHERE scope = ?", [self.scope.value])
-        self._connection.execute(f"INSERT INTO {self._table(GroupEvents)} (scope, value, events) SELECT {self._literal}, value, events FROM {_NOW}")
+        self._group_events.replace(self.scope, f"FROM {_GROUPS_NOW}")
+        self._changed_groups.delete(self.scope)
         self._captures.put(capture)
         return capture
 
@@ -72,12 +71,12 @@ class ChangeCapture:
             quarters = f"SELECT floor(epoch(datetime) / 900)::BIGINT AS quarter, count(*) AS events FROM ({events}) GROUP BY ALL"
             day = self.sources.context.day_of("to_timestamp(quarter * 900)")
             counted = f"SELECT coalesce({day}::VARCHAR, '') AS value, sum(events)::BIGINT AS events FROM ({quarters}) GROUP BY ALL"
-        self._connection.execute(f"CREATE OR REPLACE TEMP TABLE {_NOW} AS {counted}")
+        self._connection.execute(f"CREATE OR REPLACE TEMP TABLE {_GROUPS_NOW} AS {counted}")
 
     def _find_changed(self, changed_from: datetime | None) -> int:
         """Collect the groups that have changed, and return how many."""
-        before = f"(SELECT value, events FROM {self._table(GroupEvents)} WHERE scope = {self._literal})"
-        found = f"SELECT value FROM {_NOW} AS now FULL JOIN {before} AS before USING (value) WHERE now.events IS DISTINCT FROM before.events"
+        before = f"(SELECT value, events FROM {self._group_events.table} WHERE scope = {literal(self.scope.value)})"
+        found = f"SELECT value FROM {_GROUPS_NOW} AS now FULL JOIN {before} AS before USING (value) WHERE now.events IS DISTINCT FROM before.events"
         if changed_from is not None:
             live = f"({self.sources.live_events()}) WHERE {SYNCED_AT} >= {instant_literal(changed_from)}"
             read = f"SELECT DISTINCT {group_of(self.scope)} AS value FROM {live}"
@@ -86,11 +85,9 @@ class ChangeCapture:
         return count_rows(self._connection, f"FROM {_CHANGED_NOW}")
 
     def _record(self, capture: Capture) -> None:
-        groups, changed = self._table(GroupEvents), self._table(ChangedGroups)
-        self._connection.execute(f"INSERT INTO {changed} (scope, value, change) SELECT {self._literal}, value, {capture.change} FROM {_CHANGED_NOW}")
         among = f"value IN (SELECT value FROM {_CHANGED_NOW})"
-        self._connection.execute(f"DELETE FROM {groups} WHERE scope = {self._literal} AND {among}")
-        self._connection.execute(f"INSERT INTO {groups} (scope, value, events) SELECT {self._literal}, value, events FROM {_NOW} WHERE {among}")
+        self._changed_groups.add(self.scope, capture.change, f"FROM {_CHANGED_NOW}")
+        self._group_events.replace(self.scope, f"FROM {_GROUPS_NOW} WHERE {among}", among)
 
     def _syncs(self) -> list[Sync]:
         log = SyncLog(self._connection, self._warehouse, self.sources.schema)
@@ -111,12 +108,13 @@ class ChangeCapture:
         return self.sources.warehouse
 
     @property
-    def _literal(self) -> str:
-        return literal(self.scope.value)
-
-    @property
     def _captures(self) -> Captures:
         return Captures(self._connection, self._warehouse, marts_schema(self.sources.schema))
 
-    def _table(self, store: type[GroupEvents] | type[ChangedGroups]) -> str:
-        return store(self._connection, self._warehouse, marts_schema(self.sources.schema)).table
+    @property
+    def _group_events(self) -> GroupEvents:
+        return GroupEvents(self._connection, self._warehouse, marts_schema(self.sources.schema))
+
+    @property
+    def _changed_groups(self) -> ChangedGroups:
+        return ChangedGroups(self._connection, self._warehouse, marts_schema(self.sources.schema))

@@ -7,7 +7,7 @@ from klaviyo_assets.state.bookkeeping_store import BookkeepingStore
 from klaviyo_assets.warehouse.ddl import Columns
 from klaviyo_assets.warehouse.sql import count_rows, literal
 
-_NOW, _DIFFERENT = "temp.mart_days_now", "temp.mart_days_different"
+_DAYS_NOW, _DIFFERENT = "temp.mart_days_now", "temp.mart_days_different"
 
 
 @dataclass(frozen=True)
@@ -65,10 +65,10 @@ class DayVersions(BookkeepingStore):
             among: SQL condition for ``day``: the days that ``days`` was computed for.
         """
         known = f"SELECT day AS value, rows, digest FROM {self.table} WHERE model = {literal(model)} AND {among}"
-        self.connection.execute(f"CREATE OR REPLACE TEMP TABLE {_NOW} AS {days}")
+        self.connection.execute(f"CREATE OR REPLACE TEMP TABLE {_DAYS_NOW} AS {days}")
         self.connection.execute(
             f"CREATE OR REPLACE TEMP TABLE {_DIFFERENT} AS SELECT value, now.rows, now.digest "
-            f"FROM {_NOW} AS now FULL JOIN ({known}) AS known USING (value) "
+            f"FROM {_DAYS_NOW} AS now FULL JOIN ({known}) AS known USING (value) "
             "WHERE (now.rows, now.digest) IS DISTINCT FROM (known.rows, known.digest)"
         )
         self.connection.execute(f"DELETE FROM {self.table} WHERE model = {literal(model)} AND day IN (SELECT value FROM {_DIFFERENT})")

@@ -24,7 +24,7 @@ LIVE_EVENTS, MART_RUN = "live_events", "mart_run"
 TABLE_OF_VIEW: Mapping[str, str] = {LIVE_EVENTS: EVENTS.name, MART_RUN: CATALOG.account_type.name}
 """The raw table that each of these views reads."""
 
-_NAME = re.compile(r"[a-z][a-z0-9_]*")
+_MODEL_NAME = re.compile(r"[a-z][a-z0-9_]*")
 
 
 class Models(Mapping[str, Model]):
@@ -153,7 +153,7 @@ def _text_of(path: Path) -> str:
 
 def _check_name(path: Path, catalog: Catalog) -> None:
     name = path.stem
-    if not _NAME.fullmatch(name):
+    if not _MODEL_NAME.fullmatch(name):
         raise InvalidModel(path, None, f"{name!r} cannot be the name of a model.", "Name the file with lower-case letters, digits and underscores.")
     if name in catalog or name in TABLE_OF_VIEW:
         raise InvalidModel(path, None, f"{name} is already the name of a table or view that models read.", "Rename the file.")

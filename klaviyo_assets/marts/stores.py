@@ -132,6 +132,17 @@ class GroupEvents(BookkeepingStore):
         "events": ("BIGINT", "Events that are neither deleted nor in the future."),
     }
 
+    def replace(self, scope: Scope, counted: str, among: str = "true") -> None:
+        """Record the numbers of some groups, in place of what was recorded.
+
+        Args:
+            scope: The kind of group.
+            counted: SQL from ``FROM`` on, for rows with ``value`` and ``events``.
+            among: SQL condition for the groups.
+        """
+        self.connection.execute(f"DELETE FROM {self.table} WHERE scope = ? AND {among}", [scope.value])
+        self.connection.execute(f"INSERT INTO {self.table} (scope, value, events) SELECT ?, value, events {counted}", [scope.value])
+
 
 class ChangedGroups(BookkeepingStore):
     """The groups that have changed, until all models have followed."""
@@ -147,6 +158,20 @@ class ChangedGroups(BookkeepingStore):
     def since(self, scope: Scope, change: int) -> str:
         """Return SQL for the distinct groups that have changed after a change."""
         return f"SELECT DISTINCT value FROM {self.table} WHERE scope = '{scope.value}' AND change > {change}"
+
+    def add(self, scope: Scope, change: int, changed: str) -> None:
+        """Record a change.
+
+        Args:
+            scope: The kind of group.
+            change: Its number.
+            changed: SQL from ``FROM`` on, for rows with the ``value`` of each group.
+        """
+        self.connection.execute(f"INSERT INTO {self.table} (scope, value, change) SELECT ?, value, ? {changed}", [scope.value, change])
+
+    def delete(self, scope: Scope) -> None:
+        """Delete all changes of a kind of group."""
+        self.connection.execute(f"DELETE FROM {self.table} WHERE scope = ?", [scope.value])
 
     def delete_up_to(self, scope: Scope, change: int) -> None:
         """Delete changes that every model contains."""

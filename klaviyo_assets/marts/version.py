@@ -16,7 +16,7 @@ _APPROXIMATE = ("DOUBLE", "FLOAT")
 
 _NEARLY_ZERO = 1e-9
 
-_LENGTH = 16
+_HASH_LENGTH = 16
 
 
 def version_of_rows(sources: Sources, model: str) -> str:
@@ -75,4 +75,4 @@ def version_of_view(sources: Sources, model: Model, built: BuiltModels) -> str:
 
 
 def _hash(parts: Iterable[str]) -> str:
-    return sha256("\n".join(parts).encode()).hexdigest()[:_LENGTH]
+    return sha256("\n".join(parts).encode()).hexdigest()[:_HASH_LENGTH]

@@ -164,7 +164,7 @@ class SyncStep:
         )
 
     def _rules(self) -> Mapping[str, FieldRuleSet]:
-        """Return the rules of all types: a misspelt rule must stop every sync, since the values that it is meant for would be stored unchanged."""
+        """Return the rules of all types: a misspelled rule must stop every sync, since the values that it is meant for would be stored unchanged."""
         return rule_sets_for(self.klaviyo.field_rules, self._known_types)
 
     @cached_property

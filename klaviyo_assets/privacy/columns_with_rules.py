@@ -15,9 +15,9 @@ def columns_with_rules(entry: ResourceType, fields: Iterable[str]) -> frozenset[
         fields: Fields with rules, named by column or by Klaviyo's path.
     """
     paths = [path_of(field) for field in fields]
-    ruled = frozenset(
+    with_rules = frozenset(
         column.name
         for column in entry.columns
         if column.path[0] == "attributes" and any(path[0] == column.name or path[: len(column.path) - 1] == column.path[1:] for path in paths)
     )
-    return ruled | {column.name for column in entry.columns if column.path[0] in (WITHIN, COMPUTED) and column.path[1] in ruled}
+    return with_rules | {column.name for column in entry.columns if column.path[0] in (WITHIN, COMPUTED) and column.path[1] in with_rules}

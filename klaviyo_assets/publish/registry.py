@@ -12,7 +12,7 @@ from klaviyo_assets.publish.parquet import month_columns
 from klaviyo_assets.publish.target import PublishTarget
 from klaviyo_assets.warehouse.interface import WarehouseError
 
-_NAME = "published.json"
+_REGISTRY_FILE = "published.json"
 
 _Entry = tuple[str | None, str, Mapping[str, str]]
 """The folder of the Parquet files, the compactions before the copy, and the columns of months."""
@@ -70,7 +70,7 @@ def outdated(state: Path, compactions: str) -> list[Copy]:
 
 
 def _read(state: Path) -> dict[str, _Entry]:
-    path = state / _NAME
+    path = state / _REGISTRY_FILE
     try:
         stored = json.loads(path.read_bytes()) if path.is_file() else {}
         # Earlier versions recorded no months and knew only the types of this package.
@@ -83,9 +83,9 @@ def _read(state: Path) -> dict[str, _Entry]:
 
 
 def _write(state: Path, known: Mapping[str, _Entry]) -> None:
-    new = state / f"{_NAME}.new"
+    new = state / f"{_REGISTRY_FILE}.new"
     with private_files.new_file(new) as file:
         file.write(json.dumps(known).encode())
         file.flush()
         os.fsync(file.fileno())  # else a crash of the machine could leave an empty file
-    new.replace(state / _NAME)
+    new.replace(state / _REGISTRY_FILE)

@@ -20,7 +20,7 @@ from klaviyo_assets.reporting.provenance import DATA_VERSION, InputVersions
 ROW_COUNT = "dagster/partition_row_count"
 """Metadata that Dagster shows for a partition."""
 
-_AT_ONCE = 500
+_EVENTS_AT_ONCE = 500
 """Events of one transaction: about half a megabyte."""
 
 
@@ -134,8 +134,8 @@ def _event(context: dg.AssetExecutionContext, materialization: dg.AssetMateriali
 
 def _store_all(context: dg.AssetExecutionContext, events: Sequence[dg.DagsterEvent]) -> None:
     entries = [_entry(context, event) for event in events]
-    for start in range(0, len(entries), _AT_ONCE):
-        _store(context.instance, entries[start : start + _AT_ONCE])
+    for start in range(0, len(entries), _EVENTS_AT_ONCE):
+        _store(context.instance, entries[start : start + _EVENTS_AT_ONCE])
 
 
 def _entry(context: dg.AssetExecutionContext, event: dg.DagsterEvent) -> dg.EventLogEntry:

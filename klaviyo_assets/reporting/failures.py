@@ -18,7 +18,7 @@ from klaviyo_assets.warehouse.interface import WarehouseBusy
 EXPLAINED = (KlaviyoAssetsError,)
 """Errors that say what happened and what to do: shown as a sentence, not as a traceback."""
 
-_TEMPORARY = (WarehouseBusy, StillLocked, SyncAlreadyRunning, TableChanged, Conflict, CursorRefused)
+_TEMPORARY_ERRORS = (WarehouseBusy, StillLocked, SyncAlreadyRunning, TableChanged, Conflict, CursorRefused)
 """Explained errors that may not recur on a retry, besides failed requests. The others need user action: a key, a scope, a setting, disk space."""
 
 
@@ -81,4 +81,4 @@ def _text(error: Exception) -> str:
 def _retry_may_help(error: Exception) -> bool:
     if isinstance(error, RequestFailed):
         return error.may_end_soon
-    return isinstance(error, _TEMPORARY) or not isinstance(error, EXPLAINED)
+    return isinstance(error, _TEMPORARY_ERRORS) or not isinstance(error, EXPLAINED)

@@ -14,7 +14,8 @@ from klaviyo_assets.warehouse.interface import Warehouse
 class BookkeepingStore:
     """A bookkeeping table of one schema. It does not open or commit anything, but works in the caller's transaction.
 
-    Each subclass declares its table and is the only code that writes it.
+    Each subclass declares its table, and its methods are the only code that writes the table's rows, apart from ``state/layout_migration.py``, which
+    converts the tables of older layouts, and ``publish/publisher.py``, which leaves some of them out of the copy for readers.
 
     Args:
         connection: The database, open.

@@ -20,7 +20,7 @@ MARTS = "_marts"
 LONGEST_WAIT = 6 * 3600.0
 """Seconds that a run waits for the lock, if it waits at all. A sync of a few days takes minutes, the first sync of a large account hours."""
 
-_SECONDS_BETWEEN_ATTEMPTS = 0.5
+_SECONDS_BETWEEN_LOCK_ATTEMPTS = 0.5
 
 
 @contextlib.contextmanager
@@ -88,7 +88,7 @@ class _SyncLock:
                 self._what_happens,
                 left / 60,
             )
-            yield min(_SECONDS_BETWEEN_ATTEMPTS, left)
+            yield min(_SECONDS_BETWEEN_LOCK_ATTEMPTS, left)
 
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:

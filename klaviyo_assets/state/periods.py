@@ -13,12 +13,12 @@ from klaviyo_assets.state.days import clipped, joined
 SECONDS_OF_A_QUARTER = 900
 """Each quarter of an hour lies in one day of any time zone."""
 
-_FIRST, _END = 0, int(datetime(9999, 1, 1, tzinfo=UTC).timestamp()) // SECONDS_OF_A_QUARTER
+_FIRST_QUARTER, _END_QUARTER = 0, int(datetime(9999, 1, 1, tzinfo=UTC).timestamp()) // SECONDS_OF_A_QUARTER
 
 
 def is_plausible(quarter: int) -> bool:
     """Return whether a quarter of an hour, counted from 1970, may have events: earlier ones, and those of the year 9999, are a sender's mistakes."""
-    return _FIRST <= quarter < _END
+    return _FIRST_QUARTER <= quarter < _END_QUARTER
 
 
 def is_timezone(name: str) -> bool:

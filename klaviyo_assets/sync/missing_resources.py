@@ -16,7 +16,7 @@ from klaviyo_assets.sync.context import SyncContext
 MAX_FETCHED = MAX_INCOMPLETE
 """Records that one sync requests by their id: at the limit of events, 150 a minute, that takes seven minutes. Later syncs request the others."""
 
-_AT_ONCE = 50
+_IDS_AT_ONCE = 50
 """Records of one group: what has been fetched before an error is kept."""
 
 
@@ -52,8 +52,8 @@ async def fetch_missing_resources(
     ids = [id_ for id_ in dict.fromkeys([*state.incomplete, *earlier.ids]) if id_hash(id_) not in earlier.asked]
     fetched, unanswered = 0, list[str]()
     try:
-        for first in range(0, min(len(ids), MAX_FETCHED), _AT_ONCE):
-            group = ids[first : min(first + _AT_ONCE, MAX_FETCHED)]
+        for first in range(0, min(len(ids), MAX_FETCHED), _IDS_AT_ONCE):
+            group = ids[first : min(first + _IDS_AT_ONCE, MAX_FETCHED)]
             answered = set[str]()
             for page in await look_up_one_by_one(sync.client, sync.entry, group):
                 staging.add_lookup(page)

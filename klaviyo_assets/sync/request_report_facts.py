@@ -9,6 +9,7 @@ from klaviyo_assets.api.klaviyo_errors import AccessDenied, AccessRefused, Scope
 from klaviyo_assets.catalog.resource_type import ResourceType
 from klaviyo_assets.catalog.types.mapped_metrics import MAPPED_METRICS
 from klaviyo_assets.errors import SyncError
+from klaviyo_assets.extract.listing import Listing
 from klaviyo_assets.extract.report_facts import ReportFacts
 from klaviyo_assets.state.time_zone import account_time_zone
 from klaviyo_assets.sync.context import SyncContext
@@ -42,27 +43,13 @@ class _MappedDocument(msgspec.Struct):
     data: _Mapped
 
 
-class _Attributes(msgspec.Struct):
+class _CreationTime(msgspec.Struct):
     created: datetime | None = None
 
 
-class _Record(msgspec.Struct):
+class _DatedRecord(msgspec.Struct):
     id: str
-    attributes: _Attributes
-
-
-class _Links(msgspec.Struct):
-    next: str | None = None
-
-
-class _Listing(msgspec.Struct):
-    data: list[_Record]
-    links: _Links
-
-    @property
-    def next_url(self) -> str | None:
-        """The link to the next page."""
-        return self.links.next
+    attributes: _CreationTime
 
 
 async def report_facts(sync: SyncContext) -> ReportFacts | None:
@@ -127,7 +114,7 @@ async def _created(client: KlaviyoClient, entry: ResourceType) -> dict[str, date
     """Return when each record of a type was created, by its id."""
     parameters = {**entry.page_parameters, f"fields[{entry.jsonapi_type}]": "created"}
     found: dict[str, datetime | None] = {}
-    async for response in client.pages(entry, parameters, msgspec.json.Decoder(_Listing).decode, max_pages=_MAX_PAGES):
+    async for response in client.pages(entry, parameters, msgspec.json.Decoder(Listing[_DatedRecord]).decode, max_pages=_MAX_PAGES):
         for record in response.value.data:
             at = record.attributes.created
             found[record.id] = at.replace(tzinfo=UTC) if at is not None and at.tzinfo is None else at

@@ -61,7 +61,7 @@ from klaviyo_assets.warehouse.interface import Warehouse, WarehouseError
 
 _STOPPED = "Stopped from outside: the run was cancelled, or its process was terminated."
 
-_NOT_COMPACTED = (
+_EARLIER_VALUES_REMAIN = (
     "This warehouse does not remove earlier values of rows: its older snapshots and files may still have values from before the field rule. Expire "
     "and delete them there."
 )
@@ -278,7 +278,7 @@ class SyncRunner:
             sync.note(f"A field rule was changed: {rewritten} rows of {self.entry.name} were rewritten to match it.")
         if not self.warehouse.capabilities.can_compact:
             if rewritten:
-                sync.note(_NOT_COMPACTED)
+                sync.note(_EARLIER_VALUES_REMAIN)
             return changed
         try:
             self.warehouse.compact_if_requested()

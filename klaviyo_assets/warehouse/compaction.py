@@ -14,13 +14,13 @@ from klaviyo_assets.warehouse.file_attributes import NO_LINK, keep_attributes
 from klaviyo_assets.warehouse.interface import WarehouseError
 from klaviyo_assets.warehouse.sql import literal, quoted
 
-_OLD, _NEW = "old", "new"
+_OLD_DATABASE, _NEW_DATABASE = "old", "new"
 
 _HEADERS = 12_288
 """Bytes of a DuckDB file's headers."""
 
 # Kinds of objects in a database; DuckDB lists those of all attached databases in duckdb_<kind>(), with their names in this column.
-_KINDS = {"tables": "table_name", "views": "view_name", "indexes": "index_name", "sequences": "sequence_name"}
+_NAME_COLUMNS = {"tables": "table_name", "views": "view_name", "indexes": "index_name", "sequences": "sequence_name"}
 
 
 def compact(path: Path, spill: str, settings: Mapping[str, str]) -> int:
@@ -84,16 +84,16 @@ def compact(path: Path, spill: str, settings: Mapping[str, str]) -> int:
 def _copy(connection: duckdb.DuckDBPyConnection, path: Path, partial: Path) -> None:
     """Copy a database; the old one stays attached and therefore locked, the new one is closed."""
     connection.execute("SET preserve_insertion_order = true")
-    connection.execute(f"ATTACH {literal(str(path))} AS {_OLD}")
-    connection.execute(f"CHECKPOINT {_OLD}")
-    ((version,),) = connection.execute(f"SELECT tags['storage_version'] FROM duckdb_databases() WHERE database_name = '{_OLD}'").fetchall()
+    connection.execute(f"ATTACH {literal(str(path))} AS {_OLD_DATABASE}")
+    connection.execute(f"CHECKPOINT {_OLD_DATABASE}")
+    ((version,),) = connection.execute(f"SELECT tags['storage_version'] FROM duckdb_databases() WHERE database_name = '{_OLD_DATABASE}'").fetchall()
     # The oldest version that can read the file, as in "v1.5.0+" or "v1.0.0 - v1.1.3".
     oldest = str(version).split("+")[0].split(" ")[0]
-    connection.execute(f"ATTACH {literal(str(partial))} AS {_NEW} (STORAGE_VERSION {literal(oldest)})")
-    connection.execute(f"COPY FROM DATABASE {_OLD} TO {_NEW}")
+    connection.execute(f"ATTACH {literal(str(partial))} AS {_NEW_DATABASE} (STORAGE_VERSION {literal(oldest)})")
+    connection.execute(f"COPY FROM DATABASE {_OLD_DATABASE} TO {_NEW_DATABASE}")
     _compare(connection, path)
-    connection.execute(f"CHECKPOINT {_NEW}")
-    connection.execute(f"DETACH {_NEW}")
+    connection.execute(f"CHECKPOINT {_NEW_DATABASE}")
+    connection.execute(f"DETACH {_NEW_DATABASE}")
     log = path.with_name(f"{path.name}.wal")
     if log.exists() and log.stat().st_size:
         raise WarehouseError(f"{path} has a log that could not be written into it.", "Open and close the file in the DuckDB shell, then run again.")
@@ -130,17 +130,17 @@ def _invalidate(old: int, folder: Path) -> None:
 
 
 def _compare(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
-    for kind, name in _KINDS.items():
+    for kind, name in _NAME_COLUMNS.items():
         listed = f"SELECT schema_name, {name} FROM duckdb_{kind}() WHERE database_name = ? ORDER BY ALL"
-        old, new = (connection.execute(listed, [database]).fetchall() for database in (_OLD, _NEW))
+        old, new = (connection.execute(listed, [database]).fetchall() for database in (_OLD_DATABASE, _NEW_DATABASE))
         if old != new:
             raise WarehouseError(
                 f"{path} could not be rewritten: not all of its {kind} were copied; it was left as it was.", "Report which objects it holds."
             )
-    tables = connection.execute("SELECT schema_name, table_name FROM duckdb_tables() WHERE database_name = ?", [_OLD]).fetchall()
+    tables = connection.execute("SELECT schema_name, table_name FROM duckdb_tables() WHERE database_name = ?", [_OLD_DATABASE]).fetchall()
     for table in tables:
         qualified = ".".join(quoted(part) for part in table)
-        old, new = (connection.execute(f"SELECT count(*) FROM {database}.{qualified}").fetchall() for database in (_OLD, _NEW))
+        old, new = (connection.execute(f"SELECT count(*) FROM {database}.{qualified}").fetchall() for database in (_OLD_DATABASE, _NEW_DATABASE))
         if old != new:
             raise WarehouseError(f"{path} could not be rewritten: {qualified} was not copied completely; it was left as it was.", "Run again.")
 

@@ -21,17 +21,17 @@ _LONGEST_SUFFIX = ".compacting.wal"
 _MAX_NAME_BYTES = 255 - len(_LONGEST_SUFFIX)
 """Bytes of the file's name; file systems allow 255 (``NAME_MAX``)."""
 
-_QUOTES = "\"'`´“”„‟‘’‚‛«»‹›′″"
+_QUOTES_OF_ANY_LANGUAGE = "\"'`´“”„‟‘’‚‛«»‹›′″"
 
 # DuckDB takes every such prefix for the name of an extension ("md:", "sqlite:"); a single letter is a drive of Windows.
-_PREFIX = re.compile(r"(?:[A-Za-z][A-Za-z0-9+.-]*://|[A-Za-z0-9_]{2,}:)")
+_EXTENSION_PREFIX = re.compile(r"(?:[A-Za-z][A-Za-z0-9+.-]*://|[A-Za-z0-9_]{2,}:)")
 _WINDOWS_DRIVE = re.compile(r"[A-Za-z]:[\\/]")
 _UNEXPANDED = re.compile(r"\$\{?\w|%\w+%|\{\{")
 
 _KERNEL_FOLDERS = ("/dev", "/proc", "/sys")
 _MEMORY_FOLDER = "/dev/shm"  # noqa: S108 (files there are regular; it is only compared with)
 
-_KINDS = {
+_FILE_KINDS = {
     stat.S_IFDIR: "a folder",
     stat.S_IFCHR: "a device",
     stat.S_IFBLK: "a device",
@@ -76,7 +76,7 @@ def file_kind(mode: int) -> str:
         >>> file_kind(stat.S_IFIFO)
         'a FIFO (named pipe)'
     """
-    return _KINDS.get(stat.S_IFMT(mode), "a special file")
+    return _FILE_KINDS.get(stat.S_IFMT(mode), "a special file")
 
 
 def refuse_irregular(path: Path) -> None:
@@ -116,13 +116,13 @@ def _refuse_text(database: str) -> None:
         raise _not_a_database(_shown(database), "it contains a control character", f"Correct {SETTING}.")
     if database != stripped:
         raise _not_a_database(_shown(database), "it begins or ends with a space or line break", f"Remove that from {SETTING}.")
-    if database[0] in _QUOTES or database[-1] in _QUOTES:
+    if database[0] in _QUOTES_OF_ANY_LANGUAGE or database[-1] in _QUOTES_OF_ANY_LANGUAGE:
         raise _not_a_database(_shown(database), "it has quotation marks around it", f"Write {SETTING} without them.")
     if not _is_utf8(database):
         raise _not_a_database(_shown(database), "it is not UTF-8 text", f"Set {SETTING} to a path that is.")
     if database.lower().startswith(":memory"):
         raise _not_a_database(database, "it exists in memory only", f"Set {SETTING} to the path of a file.")
-    if found := _PREFIX.match(database):
+    if found := _EXTENSION_PREFIX.match(database):
         advice = f"Set {SETTING} to the path of a file on this machine (with ./ in front, if its name really contains the colon)."
         raise _not_a_database(f"{found[0]}…", "it is an address of another kind", advice)
     if _WINDOWS_DRIVE.match(database):

@@ -13,7 +13,7 @@ from filelock import FileLock, Timeout
 from klaviyo_assets._internal import private_files
 from klaviyo_assets._internal.file_lock import acquire, file_lock
 
-_NAME = "copies"
+_COPIES_FOLDER = "copies"
 _LOCK = "lock"
 
 _ours: dict[Path, FileLock] = {}
@@ -29,7 +29,7 @@ def new_copy(state: Path) -> Path:
     Raises:
         OSError: If the folder cannot be created.
     """
-    folder = state / _NAME / secrets.token_hex(8)
+    folder = state / _COPIES_FOLDER / secrets.token_hex(8)
     private_files.make_folder(folder)
     lock = file_lock(folder / _LOCK)
     acquire(lock, 0)
@@ -46,7 +46,7 @@ def discard(copy: Path) -> None:
 
 def remove_abandoned(state: Path) -> int:
     """Delete copies that no process uses any more, and return how many are in use; the database's file lock is held."""
-    root = state / _NAME
+    root = state / _COPIES_FOLDER
     in_use = 0
     for folder in root.iterdir() if root.is_dir() else ():
         if folder in _ours or not _remove_unless_locked(folder):

@@ -45,7 +45,7 @@ _FAILED = (
     "Check free disk space and memory, and that nothing else changes the file; then run again. What was committed is kept.",
 )
 
-_SECONDS_BETWEEN_ATTEMPTS = 1.0
+_SECONDS_BETWEEN_DATABASE_ATTEMPTS = 1.0
 
 _log = logging.getLogger("klaviyo_assets")
 
@@ -223,7 +223,7 @@ class LocalFile(Warehouse):
                 timeout - reminder.waited,
             )
             try:
-                acquire(lock, max(0.0, min(_SECONDS_BETWEEN_ATTEMPTS, started + timeout - time.monotonic())))
+                acquire(lock, max(0.0, min(_SECONDS_BETWEEN_DATABASE_ATTEMPTS, started + timeout - time.monotonic())))
                 return
             except Timeout as error:
                 if time.monotonic() - started >= timeout:
@@ -302,7 +302,7 @@ class LocalFile(Warehouse):
                 holder,
                 timeout - waited,
             )
-            time.sleep(min(_SECONDS_BETWEEN_ATTEMPTS, timeout - waited))
+            time.sleep(min(_SECONDS_BETWEEN_DATABASE_ATTEMPTS, timeout - waited))
         return None
 
     @property

@@ -15,7 +15,7 @@ MAX_THREADS = 256
 PATIENCE = 300.0
 """Seconds to wait by default for another program to close the file."""
 
-_UNITS = {"MB": 10**6, "GB": 10**9, "TB": 10**12, "MIB": 2**20, "GIB": 2**30, "TIB": 2**40}
+_SIZE_UNITS = {"MB": 10**6, "GB": 10**9, "TB": 10**12, "MIB": 2**20, "GIB": 2**30, "TIB": 2**40}
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]i?B|%)", re.ASCII | re.IGNORECASE)
 
 
@@ -35,9 +35,9 @@ def is_memory_limit(text: str) -> bool:
 
 
 def bytes_of(text: str) -> int:
-    """Return the bytes of a size with a unit, such as ``512MB`` or ``488.2 MiB``; 0 if it is not one, or smaller than a unit of :data:`_UNITS`."""
+    """Return the bytes of a size with a unit, such as ``512MB`` or ``488.2 MiB``; 0 if it is none, or smaller than a unit of :data:`_SIZE_UNITS`."""
     match = _SIZE.fullmatch(text.strip())
-    return int(float(match[1]) * _UNITS.get(match[2].upper(), 0)) if match else 0
+    return int(float(match[1]) * _SIZE_UNITS.get(match[2].upper(), 0)) if match else 0
 
 
 def doubled(text: str) -> str:

@@ -11,7 +11,7 @@ from duckdb import DuckDBPyConnection
 
 from klaviyo_assets.warehouse.sql import literal
 
-_NAME = "spill"
+_SPILL_FOLDER = "spill"
 
 _SETTING = "temp_directory"
 
@@ -19,7 +19,7 @@ _SETTING = "temp_directory"
 def spill_folder(state: Path, config: Mapping[str, Any]) -> str:
     """Return the folder, as the user has set it in ``connection_config`` or else in the state folder; DuckDB creates it when needed."""
     chosen = {name.lower(): value for name, value in config.items()}.get(_SETTING)
-    return str(state / _NAME) if chosen is None else str(chosen)
+    return str(state / _SPILL_FOLDER) if chosen is None else str(chosen)
 
 
 def use_spill_folder(connection: DuckDBPyConnection, path: Path, state: Path, config: Mapping[str, Any]) -> None:
@@ -32,7 +32,7 @@ def use_spill_folder(connection: DuckDBPyConnection, path: Path, state: Path, co
         config: The user's settings.
     """
     folder = spill_folder(state, config)
-    if folder == str(state / _NAME):
+    if folder == str(state / _SPILL_FOLDER):
         try:
             connection.execute(f"SET {_SETTING} = {literal(folder)}")
         except duckdb.NotSupportedError:
@@ -42,7 +42,7 @@ def use_spill_folder(connection: DuckDBPyConnection, path: Path, state: Path, co
 
 def remove_spilled(path: Path, state: Path) -> None:
     """Delete files that a killed process has spilled to our folder, or to DuckDB's default, ``<file>.tmp``."""
-    ours = state / _NAME
+    ours = state / _SPILL_FOLDER
     if ours.exists():
         shutil.rmtree(ours, ignore_errors=True)
     default = path.with_name(f"{path.name}.tmp")

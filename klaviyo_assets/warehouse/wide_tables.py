@@ -19,7 +19,7 @@ WIDE = 16 * 2**10
 MAX_WIDE_BYTES = 32 * 2**20
 """Maximum bytes of wide texts that may be merged."""
 
-_LONGEST = re.compile(r"max[ _]string[ _]length\W+(\d+)", re.IGNORECASE)
+_MAX_LENGTH_IN_STATISTICS = re.compile(r"max[ _]string[ _]length\W+(\d+)", re.IGNORECASE)
 """The length of the longest text, in the statistics of a segment as DuckDB 1.5 and 2 show them."""
 
 _GROUPS_PER_MEASUREMENT = 16
@@ -130,7 +130,7 @@ def _estimated(connection: DuckDBPyConnection, table: str) -> tuple[list[str], l
     for id_, column, is_element, count, stats in segments:
         # Elements of lists are segments too; their counts are not rows.
         rows.setdefault(id_, Counter())[column] += 0 if is_element else count
-        if (longest := _LONGEST.search(stats or "")) and int(longest[1]) > WIDE:
+        if (longest := _MAX_LENGTH_IN_STATISTICS.search(stats or "")) and int(longest[1]) > WIDE:
             at_most[id_] += count * int(longest[1])
             columns.add(column)
     return sorted(columns), [_RowGroup(max(rows[id_].values()), at_most[id_]) for id_ in sorted(rows)]

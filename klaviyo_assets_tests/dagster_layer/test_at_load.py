@@ -50,9 +50,9 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "a metric twice": ({"fields": {"event_metrics": ["a", "a"]}}, "event_metrics of KlaviyoResource lists a name twice: a"),
     "empty start date": ({"fields": {"start_date": ""}}, "start_date of KlaviyoResource is not a date"),
     "start date to come": ({"fields": {"start_date": "2999-01-01"}}, "is in the future"),
-    "misspelt field": ({"fields": {"field_rules": {"lists": {"nom": "drop"}}}}, "'nom' is not known"),
-    "misspelt action": ({"fields": {"field_rules": {"lists": {"name": "drpo"}}}}, "is no action"),
-    "misspelt type in rules": ({"fields": {"field_rules": {"list": {"name": "drop"}}}}, "'list', which is no resource type"),
+    "misspelled field": ({"fields": {"field_rules": {"lists": {"nom": "drop"}}}}, "'nom' is not known"),
+    "misspelled action": ({"fields": {"field_rules": {"lists": {"name": "drpo"}}}}, "is no action"),
+    "misspelled type in rules": ({"fields": {"field_rules": {"list": {"name": "drop"}}}}, "'list', which is no resource type"),
     "a key for an account": ({"fields": {"account_id": KEY}}, "account_id of KlaviyoResource holds an API key"),
     "a memory limit of bytes": (
         {"fields": {"duckdb_memory_limit": "512B"}},

@@ -1,4 +1,4 @@
-"""The recipes of docs/alerts.md, as they stand: what they send, and when."""
+"""The recipes of docs/alerts.md, run unchanged: what they send, and when."""
 
 from collections.abc import Iterator
 from types import ModuleType

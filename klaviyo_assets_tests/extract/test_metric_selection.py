@@ -33,7 +33,7 @@ def test_a_metric_that_was_deleted_in_klaviyo_is_no_mistake() -> None:
         (MetricRules(exclude=("zzz",)), "KLAVIYO_EXCLUDE_EVENT_METRICS", "Write a name exactly as in Klaviyo"),
     ],
 )
-def test_a_misspelt_name_is_an_error_that_lists_near_ones(rules: MetricRules, setting: str, near: str) -> None:
+def test_a_misspelled_name_is_an_error_that_lists_near_ones(rules: MetricRules, setting: str, near: str) -> None:
     with pytest.raises(UnknownMetric) as caught:
         rules.resolve(NAMES, {})
 

@@ -230,7 +230,7 @@ def test_an_interrupted_backfill_of_profiles_continues_and_follows_updated_from_
     first, second = at(8, 6), at(9, 6)
     covered = [row("created", at(5), first - LAG, first), row("created", at(3), at(4), second)]
 
-    slices = [part for part in planned("profiles", covered=covered).slices if not part.secondary_cursors]
+    slices = [part for part in planned("profiles", covered=covered).slices if not part.field_is_nested]
 
     changed_since = first - LAG - HOUR
     assert [(part.field, part.start, part.covers_to) for part in slices] == [
@@ -249,7 +249,7 @@ def test_profiles_only_follow_updated_after_the_backfill() -> None:
     first, last = at(8, 6), at(10, 6)
     covered = [row("created", BEGINNING, first - LAG, first), row("updated", first - LAG - HOUR, last - LAG, last)]
 
-    slices = [part for part in planned("profiles", covered=covered).slices if not part.secondary_cursors]
+    slices = [part for part in planned("profiles", covered=covered).slices if not part.field_is_nested]
 
     assert [(part.field, part.start, part.end, part.covers_to) for part in slices] == [("updated", last - HOUR, None, TOP)]
 
@@ -261,7 +261,7 @@ def test_consent_changes_are_followed_by_their_own_time_fields() -> None:
     covered = [row("created", BEGINNING, first - LAG, first), row("updated", first - LAG - HOUR, last - LAG, last)]
     covered += [row(suppressed, first - LAG - HOUR, last - LAG, last)]
 
-    slices = [part for part in planned("profiles", covered=covered).slices if part.secondary_cursors]
+    slices = [part for part in planned("profiles", covered=covered).slices if part.field_is_nested]
 
     assert [(part.field, part.start, part.end, part.covers_to) for part in slices] == [
         (suppressed, last - LAG - HOUR, None, TOP),
@@ -271,15 +271,15 @@ def test_consent_changes_are_followed_by_their_own_time_fields() -> None:
         (suppressed, f"greater-or-equal({suppressed},2026-03-10T04:59:50Z)"),
         (from_a_list, f"greater-or-equal({from_a_list},2026-03-08T04:59:50Z)"),
     ]
-    assert not any(part.secondary_cursors for part in planned("profiles").slices)
-    assert not any(part.secondary_cursors for part in planned("profiles", SyncOptions(SyncMode.full), covered).slices)
+    assert not any(part.field_is_nested for part in planned("profiles").slices)
+    assert not any(part.field_is_nested for part in planned("profiles", SyncOptions(SyncMode.full), covered).slices)
 
 
 def test_a_sync_within_a_second_of_the_last_requests_consent_changes_again() -> None:
     fields = [f"subscriptions.email.marketing.{name}.timestamp" for name in ("suppression", "list_suppressions")]
     covered = [row("created", BEGINNING, at(8), at(8, 6)), *(row(field, at(8), TOP, NOW) for field in ("updated", *fields))]
 
-    slices = [part for part in planned("profiles", covered=covered).slices if part.secondary_cursors]
+    slices = [part for part in planned("profiles", covered=covered).slices if part.field_is_nested]
 
     assert [(part.field, part.start, part.covers_to) for part in slices] == [(field, TOP - HOUR, TOP) for field in fields]
 

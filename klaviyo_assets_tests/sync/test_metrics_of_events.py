@@ -147,7 +147,7 @@ def test_a_metric_that_appears_later_with_an_excluded_name_is_excluded(shop: San
     assert stored(warehouse) == true_ids(shop, without={first, second})
 
 
-def test_a_misspelt_metric_stops_the_sync(shop: SandboxProcess, warehouse: LocalFile) -> None:
+def test_a_misspelled_metric_stops_the_sync(shop: SandboxProcess, warehouse: LocalFile) -> None:
     _, name = metrics(shop)[0]
 
     with pytest.raises(UnknownMetric, match=f"Did you mean '{name}'"):

@@ -114,7 +114,7 @@ def test_a_failed_rewrite_leaves_the_file_unchanged_and_is_repeated(failure: str
                 original = compaction._compare
                 patch.setattr(compare, lambda connection, path: (connection.execute(loss), original(connection, path)))
             case _:
-                patch.setattr("klaviyo_assets.warehouse.compaction._NEW", "no database")
+                patch.setattr("klaviyo_assets.warehouse.compaction._NEW_DATABASE", "no database")
         warehouse.request_compaction()
         with pytest.raises(WarehouseError, match=FAILURES[failure]):
             warehouse.compact_if_requested()

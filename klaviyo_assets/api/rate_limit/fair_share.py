@@ -104,9 +104,9 @@ class FairShare:
         self._usage.record_response(request, rejected=True)
         if BURST_SECONDS < retry_after <= STEADY_SECONDS:
             began = now + retry_after - _MINUTE
-            ours = self._usage.ours_since(began) / self.limit.steady
+            own_share = self._usage.ours_since(began) / self.limit.steady
             passed = max(1.0, _MINUTE - retry_after) / _MINUTE
-            self._at_least, self._at_least_until = min(1.0, (1.0 - ours) / passed), now + retry_after + _MINUTE / 2
+            self._at_least, self._at_least_until = min(1.0, (1.0 - own_share) / passed), now + retry_after + _MINUTE / 2
             self._next_update = now
         self._update_estimate(now)
 

@@ -11,10 +11,12 @@ from collections import deque
 from dataclasses import dataclass, field
 from statistics import median, pstdev
 
+from klaviyo_assets.api.rate_limit.headers import STEADY_SECONDS
+
 _MAX_FLIGHT = 5.0
 """Seconds after which a request without a response no longer blocks the count of the second in which it was sent."""
 
-_MINUTE = 60.0
+_MINUTE = float(STEADY_SECONDS)
 
 _RECENT = 15
 """Number of seconds in the average."""
@@ -79,12 +81,12 @@ class _Second:
     """One second.
 
     Attributes:
-        ours: Our requests.
-        more: The server's count at our last request, minus ours.
+        requests: Our requests.
+        more: The server's count at our last request, minus our requests.
         gapless: True if ``more`` covers the whole second; False if it ends with our last request.
     """
 
-    ours: float
+    requests: float
     more: float
     gapless: bool = False
 
@@ -152,7 +154,7 @@ class Usage:
             self._requests.popleft()
         self._seconds = self._counted(now)
         recent = _recent(self._seconds)
-        self.known = len(recent) >= _MIN_SECONDS and sum(second.ours for second in recent) >= _MIN_RESPONSES
+        self.known = len(recent) >= _MIN_SECONDS and sum(second.requests for second in recent) >= _MIN_RESPONSES
         self.others = self.at_least = 0.0
         if self.known:
             latest = recent[-_LATEST:]
@@ -174,34 +176,34 @@ def _from_the_burst(requests: list[SentRequest], end: float) -> dict[int, list[_
     if not counts:
         return {}
     boundary, fixed = _boundary(counts)
-    ours: dict[int, int] = {}
+    sent: dict[int, int] = {}
     used: dict[int, list[int]] = {}
     for request, before in zip(requests, _in_the_second_before(requests), strict=True):
         number = math.floor(request.at - boundary)
-        ours[number] = ours.get(number, 0) + 1
+        sent[number] = sent.get(number, 0) + 1
         if request.used is not None:
             used.setdefault(number, []).append(request.used if fixed else request.used - before)
     whole = [number for number in sorted(used) if number + 1 + boundary <= end]
     if not fixed:
-        return {number: [_Second(ours[number], sum(used[number]) / len(used[number]))] for number in whole[1:]}
-    return {number: [_Second(ours[number], max(used[number]) - ours[number])] for number in whole}
+        return {number: [_Second(sent[number], sum(used[number]) / len(used[number]))] for number in whole[1:]}
+    return {number: [_Second(sent[number], max(used[number]) - sent[number])] for number in whole}
 
 
 def _from_the_minute(requests: list[SentRequest], end: float) -> dict[int, list[_Second]]:
     """Evaluate the counts of the minute window; return them by number of the second, without seconds in which a new window begins."""
     found: dict[int, list[_Second]] = {}
     before: tuple[int, int] | None = None
-    ours = 0
+    sent = 0
     for number, group in itertools.groupby(requests, key=lambda request: math.floor(request.at)):
         of_second = list(group)
-        ours += len(of_second)
+        sent += len(of_second)
         used = [request.used_of_minute for request in of_second if request.used_of_minute is not None]
         if not used or number + 1 > end:
             continue
         if before is not None and max(used) >= before[1]:
             gap = number - before[0]
-            found[number] = [_Second(ours / gap, (max(used) - before[1] - ours) / gap, gapless=True)] * gap
-        before, ours = (number, max(used)), 0
+            found[number] = [_Second(sent / gap, (max(used) - before[1] - sent) / gap, gapless=True)] * gap
+        before, sent = (number, max(used)), 0
     return found
 
 
@@ -240,7 +242,7 @@ def _recent(seconds: list[_Second]) -> list[_Second]:
     """Return the latest seconds, as many as the average needs."""
     responses = 0.0
     for number, second in enumerate(reversed(seconds), 1):
-        responses += second.ours
+        responses += second.requests
         if number >= _RECENT and responses >= _ENOUGH:
             return seconds[-number:]
     return seconds
@@ -253,7 +255,7 @@ def _mean(seconds: list[_Second]) -> float:
 
 def _seen(seconds: list[_Second]) -> float:
     """Return the visible fraction of a second, which ends with our last request in it: on average, half the gap between two requests is missing."""
-    missing = 0.5 / max(1.0, sum(second.ours for second in seconds) / len(seconds))
+    missing = 0.5 / max(1.0, sum(second.requests for second in seconds) / len(seconds))
     return 1 - missing * sum(not second.gapless for second in seconds) / len(seconds)
 
 
@@ -271,5 +273,5 @@ def _at_least(seconds: list[_Second], middle: float) -> float:
         seconds: The counted seconds.
         middle: Their mean or median.
     """
-    ends = max(_EDGES, _CHANCE * pstdev(second.ours for second in seconds))
+    ends = max(_EDGES, _CHANCE * pstdev(second.requests for second in seconds))
     return middle - _CHANCE * math.sqrt(max(0.0, middle) / len(seconds)) - ends / len(seconds) / _seen(seconds)

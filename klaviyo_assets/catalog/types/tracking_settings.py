@@ -5,7 +5,7 @@ from klaviyo_assets.catalog.endpoint import TIER_M, Endpoint, PageSize
 from klaviyo_assets.catalog.replication import FullTable
 from klaviyo_assets.catalog.resource_type import ResourceType
 
-_PARTS = "for flows and for campaigns: static text, or a dynamic value such as campaign_name"
+_FOR_FLOWS_AND_CAMPAIGNS = "for flows and for campaigns: static text, or a dynamic value such as campaign_name"
 
 TRACKING_SETTINGS = ResourceType(
     name="tracking_settings",
@@ -17,11 +17,11 @@ TRACKING_SETTINGS = ResourceType(
     columns=(
         record_id("Klaviyo's id of the account."),
         attribute("auto_add_parameters", ColumnType.BOOLEAN, "Whether the parameters are added to all campaigns and flows.", required=True),
-        attribute("utm_source", ColumnType.JSON, f"Value of utm_source {_PARTS}.", required=True),
-        attribute("utm_medium", ColumnType.JSON, f"Value of utm_medium {_PARTS}.", required=True),
-        attribute("utm_campaign", ColumnType.JSON, f"Value of utm_campaign {_PARTS}; null if it is not added."),
-        attribute("utm_id", ColumnType.JSON, f"Value of utm_id {_PARTS}; null if it is not added."),
-        attribute("utm_term", ColumnType.JSON, f"Value of utm_term {_PARTS}; null if it is not added."),
+        attribute("utm_source", ColumnType.JSON, f"Value of utm_source {_FOR_FLOWS_AND_CAMPAIGNS}.", required=True),
+        attribute("utm_medium", ColumnType.JSON, f"Value of utm_medium {_FOR_FLOWS_AND_CAMPAIGNS}.", required=True),
+        attribute("utm_campaign", ColumnType.JSON, f"Value of utm_campaign {_FOR_FLOWS_AND_CAMPAIGNS}; null if it is not added."),
+        attribute("utm_id", ColumnType.JSON, f"Value of utm_id {_FOR_FLOWS_AND_CAMPAIGNS}; null if it is not added."),
+        attribute("utm_term", ColumnType.JSON, f"Value of utm_term {_FOR_FLOWS_AND_CAMPAIGNS}; null if it is not added."),
         attribute("custom_parameters", ColumnType.JSON, "Other parameters: an array of objects with a name and the values for flows and campaigns."),
     ),
     replication=FullTable(),

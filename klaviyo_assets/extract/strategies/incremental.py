@@ -54,5 +54,5 @@ class IncrementalStrategy(TimedStrategy):
             missing = windows_to_read(TimeWindow(since - LAG, top), [row for row in context.trusted if row.field == field], (), top)
             # Look back as far as for the followed field, for changes that become visible late; even if nothing is missing.
             start = (missing[0].start if missing else top) - replication.lookback_ages[-1]
-            slices += [Slice(subset, field, start, None, top, secondary_cursors=True) for subset in context.entry.subsets]
+            slices += [Slice(subset, field, start, None, top, field_is_nested=True) for subset in context.entry.subsets]
         return slices

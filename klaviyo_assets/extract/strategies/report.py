@@ -36,7 +36,7 @@ _OBSERVED_DAYS = 30
 _MONTH = timedelta(days=30)
 """How often windows are read again that rarely change."""
 
-_DAY = timedelta(days=1)
+_ONE_DAY = timedelta(days=1)
 
 
 @dataclass(frozen=True)
@@ -133,7 +133,7 @@ class ReportStrategy:
             first=window.first,
             last=window.last,
             body=self._body(context, facts, window, subset, ids),
-            window={} if self.replication.windows is ReportWindows.DAYS else {self.replication.field: window.first.isoformat()},
+            window_values={} if self.replication.windows is ReportWindows.DAYS else {self.replication.field: window.first.isoformat()},
             ids=ids,
             ids_column=self.replication.ids_filter,
         )
@@ -167,11 +167,11 @@ def _windows_of_days(since: date, today: date) -> Iterator[Window]:
     """Yield the last 60 days, then windows of 60 days that always begin on the same days."""
     recent = today - timedelta(days=DAYS_PER_REQUEST - 1)
     yield Window(min(max(recent, since), today), today, changes=True)
-    last = recent - _DAY
+    last = recent - _ONE_DAY
     while last >= since:
         first = last - timedelta(days=last.toordinal() % DAYS_PER_REQUEST)
         yield Window(max(first, since), last, changes=False)
-        last = first - _DAY
+        last = first - _ONE_DAY
 
 
 def _uncovered(start: datetime, end: datetime, rows: Sequence[CoverageRow]) -> list[TimeWindow]:

@@ -9,9 +9,9 @@ from klaviyo_assets.extract.strategies.strategy import LAG, PlanContext
 from klaviyo_assets.extract.sync_options import check_range
 from klaviyo_assets.state.coverage import BEGINNING, USUAL_BEGINNING, CoverageRow, TimeWindow, windows_to_read
 
-_LONG = timedelta(days=30)
+_LONG_WINDOW = timedelta(days=30)
 _NEWEST = timedelta(days=1)
-_GROWTH = 4
+_LENGTH_GROWTH = 4
 """A long window is cut into slices newest first, each this many times longer than the one before: the newest data is complete within seconds, and
 even twenty years are few slices; idle workers cut them further (see :mod:`klaviyo_assets.extract.fetcher`)."""
 
@@ -80,7 +80,7 @@ def _pieces(window: TimeWindow, oldest: datetime | None) -> list[TimeWindow]:
     if begin > BEGINNING:
         begin = max(begin, USUAL_BEGINNING)
     pieces, end, length = [], window.end, _NEWEST
-    while begin > BEGINNING and window.end - begin > _LONG and (border := (end - length).replace(microsecond=0)) > begin:
+    while begin > BEGINNING and window.end - begin > _LONG_WINDOW and (border := (end - length).replace(microsecond=0)) > begin:
         pieces.append(TimeWindow(border, end))
-        end, length = border, length * _GROWTH
+        end, length = border, length * _LENGTH_GROWTH
     return [*pieces, TimeWindow(window.start, end)]

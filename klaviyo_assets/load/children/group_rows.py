@@ -18,7 +18,7 @@ from klaviyo_assets.state.coverage import BEGINNING
 from klaviyo_assets.state.parent_facts import ROWS_PER_PART, StoredPart
 from klaviyo_assets.warehouse.sql import changed_rows, key_columns, key_value, quoted
 
-_PARTS = pl.Schema({"parent": pl.String(), "state": pl.String(), "low": pl.Datetime("us", "UTC"), "high": pl.Datetime("us", "UTC")})
+_PARTS_SCHEMA = pl.Schema({"parent": pl.String(), "state": pl.String(), "low": pl.Datetime("us", "UTC"), "high": pl.Datetime("us", "UTC")})
 
 
 @dataclass(frozen=True)
@@ -135,7 +135,7 @@ class GroupRows:
             (parent, part.state, None if part.window.start == BEGINNING else part.window.start, None if part.window.end == END else part.window.end)
             for parent, part in parts
         ]
-        self.connection.register("parts_read", pl.DataFrame(rows, schema=_PARTS, orient="row"))
+        self.connection.register("parts_read", pl.DataFrame(rows, schema=_PARTS_SCHEMA, orient="row"))
         try:
             yield
         finally:

@@ -26,7 +26,7 @@ from klaviyo_assets.warehouse.sql import key_columns, key_value, keys_equal, lit
 _CLOCKS_MAY_DIFFER = "INTERVAL 1 HOUR"
 """Allowance for clocks that differ: a version dated at most this long after its read still counts."""
 
-_TEMPORARY = ("superseded", "known", "candidates", "changed", "skipped", "user_values")
+_TEMPORARY_TABLES = ("superseded", "known", "candidates", "changed", "skipped", "user_values")
 
 
 def content_columns(entry: ResourceType) -> list[str]:
@@ -135,7 +135,7 @@ class Upsert:
             self.connection.execute(f"DELETE FROM {self.table} WHERE {self._are_changed}")
         if written:
             self._insert(new, user_columns)
-        for name in _TEMPORARY:
+        for name in _TEMPORARY_TABLES:
             self.connection.execute(f"DROP TABLE IF EXISTS temp.{name}")
         return written - updated, updated
 

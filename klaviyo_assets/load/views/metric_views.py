@@ -26,14 +26,14 @@ from klaviyo_assets.warehouse.ddl import table_exists
 from klaviyo_assets.warehouse.interface import Warehouse
 from klaviyo_assets.warehouse.sql import literal, quoted
 
-_FIRST = {
+_FIRST_COLUMNS = {
     "id": "Klaviyo's id of the event.",
     "datetime": "When the event took place, in whole seconds.",
     "profile_id": "The profile that the event belongs to, if it still exists.",
 }
 """Columns of each view before those of the properties."""
 
-_LAST = {"event_properties": "All properties exactly as Klaviyo sent them, also those without a column."}
+_LAST_COLUMNS = {"event_properties": "All properties exactly as Klaviyo sent them, also those without a column."}
 """Columns after them."""
 
 
@@ -198,14 +198,14 @@ class MetricViews:
         values = [f"{_value(one)} AS {quoted(one.column or '')}" for one in columns]
         parsed = f"json_transform(event_properties, {literal(structure)}) AS found" if columns else "NULL AS found"
         rows = f"{quoted(self.schema)}.{quoted(EVENTS.name)}"
-        listed = ", ".join((*_FIRST, *values, *_LAST))
+        listed = ", ".join((*_FIRST_COLUMNS, *values, *_LAST_COLUMNS))
         yield (
-            f"CREATE OR REPLACE VIEW {view} AS SELECT {listed} FROM (SELECT {', '.join((*_FIRST, *_LAST))}, {parsed} FROM {rows} "
+            f"CREATE OR REPLACE VIEW {view} AS SELECT {listed} FROM (SELECT {', '.join((*_FIRST_COLUMNS, *_LAST_COLUMNS))}, {parsed} FROM {rows} "
             f"WHERE metric_id = {literal(metric.id)} AND _deleted_at IS NULL)"
         )
         sender = f" ({metric.integration})" if metric.integration else ""
         yield f"COMMENT ON VIEW {view} IS {literal(f'Events of the metric {metric.name}{sender}{metric.identified}')}"
-        comments = {**_FIRST, **_LAST, **{one.column or "": f"The property {one.name}." for one in columns}}
+        comments = {**_FIRST_COLUMNS, **_LAST_COLUMNS, **{one.column or "": f"The property {one.name}." for one in columns}}
         for column, comment in comments.items():
             yield f"COMMENT ON COLUMN {view}.{quoted(column)} IS {literal(comment)}"
 
@@ -239,7 +239,7 @@ class MetricViews:
 def _with_columns(profile: MetricProfile, stored: Sequence[Property]) -> list[Property]:
     """Return the properties of a metric with their columns. A column keeps its name while its property can have one."""
     names = {one.name: one.column for one in stored if one.column is not None}
-    taken = {*_FIRST, *_LAST, *(name.lower() for name in names.values())}
+    taken = {*_FIRST_COLUMNS, *_LAST_COLUMNS, *(name.lower() for name in names.values())}
     excluded = without_column(profile.kinds)
     found = []
     for name, kind in profile.kinds.items():

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable
 _WORD_ENDS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _BETWEEN_WORDS = re.compile(r"[\W_]+")
 _NOT_IN_PATHS = re.compile(r'[\\"\x00-\x1f\x7f\ud800-\udfff]')
-_LONGEST = 60
+_MAX_COLUMN_NAME_LENGTH = 60
 
 
 def snake_case(name: str) -> str:
@@ -17,7 +17,7 @@ def snake_case(name: str) -> str:
         >>> snake_case("$value"), snake_case("ProductID"), snake_case("Campaign Name")
         ('value', 'product_id', 'campaign_name')
     """
-    words = _BETWEEN_WORDS.sub("_", _WORD_ENDS.sub("_", name)).strip("_").lower()[:_LONGEST].rstrip("_")
+    words = _BETWEEN_WORDS.sub("_", _WORD_ENDS.sub("_", name)).strip("_").lower()[:_MAX_COLUMN_NAME_LENGTH].rstrip("_")
     return f"_{words}" if words[:1].isdigit() else words
 
 

@@ -21,7 +21,7 @@ MAX_PROPERTIES = 300
 LONGEST_NAME = 200
 """Bytes of the longest name that is recorded."""
 
-_MEMBERS: msgspec.json.Decoder[dict[str, Raw]] = msgspec.json.Decoder(dict[str, Raw])
+_MEMBERS_DECODER: msgspec.json.Decoder[dict[str, Raw]] = msgspec.json.Decoder(dict[str, Raw])
 
 
 @dataclass
@@ -71,7 +71,7 @@ class MetricProfile:
     def _widen(self, text: bytes) -> bool:
         """Widen the profile to one event; return whether it changed."""
         try:
-            members = _MEMBERS.decode(text)
+            members = _MEMBERS_DECODER.decode(text)
         except msgspec.DecodeError:
             return False  # not an object
         changed = False

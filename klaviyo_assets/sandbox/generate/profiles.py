@@ -131,7 +131,7 @@ def _properties(rng: random.Random, source: str) -> msgspec.Raw | dict[str, Any]
 
 
 def _subscriptions(rng: random.Random, lifetime: Lifetime, has_email: bool, list_ids: tuple[str, ...], *, has_events: bool) -> dict[str, Any]:
-    """Return the subscriptions of a contact without events: in an account with events, an import has brought them."""
+    """Return the subscriptions of a contact without events: in an account with events, they come from an import."""
     at = render(lifetime.created)
     consents = has_email and rng.random() < 0.7
     suppressed = rng.random() < 0.06

@@ -177,7 +177,7 @@ def test_each_conversion_metric_has_requests_and_coverage_of_its_own() -> None:
 def test_observations_ask_for_the_sends_of_30_days() -> None:
     (one,) = planned("campaign_report_history")
 
-    assert one.window == {"observed_on": "2026-03-10"}
+    assert one.window_values == {"observed_on": "2026-03-10"}
     assert one.body["timeframe"] == {"start": "2026-02-09T00:00:00+00:00", "end": "2026-03-10T23:30:00+00:00"}
 
 

@@ -79,7 +79,7 @@ class Inventory:
 
     @cached_property
     def codes(self) -> list[str]:
-        """Discount codes: of each coupon its own id, which is valid for everybody, and codes for one customer."""
+        """Discount codes: for each coupon its own id, which everyone can use, and codes for one customer."""
         return _codes(self._store)
 
     @cached_property

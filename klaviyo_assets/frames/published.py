@@ -13,7 +13,7 @@ from klaviyo_assets.warehouse.interface import WarehouseError
 
 _REPLACE = "If it is the published copy, delete it and materialize the asset published, which writes a new one; otherwise correct the path."
 
-_ADVICE = {
+_ADVICE_ON_COPIES = {
     FileFault.NO_LOCKS: "Publish to a local disk, or mount the file system with lock support.",
     FileFault.LOG: (
         "If it is the published copy, delete it and the log, and materialize the asset published, which writes a new one; otherwise correct the path."
@@ -27,7 +27,7 @@ _ADVICE = {
 }
 """What to do about a copy; unlike the database, it can be written again from what is stored."""
 
-_NOT_OPENED = (
+_COPY_NOT_OPENED = (
     "{path} cannot be opened as a published copy ({text}).",
     "Correct the path; if it is the published copy, materialize the asset published, which writes it again.",
 )
@@ -48,7 +48,7 @@ def published_copy(path: Path) -> Iterator[DuckDBPyConnection]:
     try:
         connection = duckdb.connect(str(path), read_only=True)
     except duckdb.Error as error:
-        raise diagnosis.diagnosed(path, error, _NOT_OPENED, advice=_ADVICE) from error
+        raise diagnosis.diagnosed(path, error, _COPY_NOT_OPENED, advice=_ADVICE_ON_COPIES) from error
     try:
         connection.execute("SET TimeZone = 'UTC'")
         yield connection

@@ -4,7 +4,7 @@ import re
 
 import duckdb
 
-_OF_STATEMENTS = (duckdb.BinderException, duckdb.CatalogException, duckdb.ParserException, duckdb.PermissionException, duckdb.OperationalError)
+_WITHOUT_VALUES = (duckdb.BinderException, duckdb.CatalogException, duckdb.ParserException, duckdb.PermissionException, duckdb.OperationalError)
 """Errors that name tables, columns and files. All others may quote a value, with any quotes or none."""
 
 _VALUE = re.compile(r"""["':\n]|\S*@|(?<!\w)[-+]?\d""")
@@ -31,7 +31,7 @@ def error_text(error: duckdb.Error) -> str:
         "HTTP Error: HTTP GET error on 'https://example.com/a.csv?…' (HTTP 503)"
     """
     text = str(error).split("\n\nLINE ")[0]
-    if not isinstance(error, _OF_STATEMENTS) and type(error) is not duckdb.Error:
+    if not isinstance(error, _WITHOUT_VALUES) and type(error) is not duckdb.Error:
         text = _without_values(text)
     for secret, shown in _SECRETS:
         text = secret.sub(shown, text)

@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager, closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import duckdb
 from duckdb import DuckDBPyConnection
 
 from klaviyo_assets.frames.kinds import as_text
@@ -58,12 +59,25 @@ def lazy_frame(opened: Opened, query: str, state: Path) -> "pl.LazyFrame":
             copy = frame_copies.new_copy(state)
             try:
                 part.sink_parquet(copy)
-            except BaseException:
+            except BaseException as error:
                 frame_copies.discard(copy)
+                if (quoted := _quoted(error)) is not None:
+                    raise quoted from None
                 raise
         yield from _rows_of(copy, batch or _BATCH)
 
     return register_io_source(read, schema=schema)
+
+
+def _quoted(error: BaseException) -> duckdb.Error | None:
+    """Return DuckDB's error that an error of Polars 1 quotes; None for any other error."""
+    import polars as pl
+
+    if not isinstance(error, pl.exceptions.ComputeError):
+        return None
+    kind, _, text = str(error).rpartition("exception: ")[2].partition(": ")
+    type_ = getattr(duckdb, kind, None)
+    return type_(text) if isinstance(type_, type) and issubclass(type_, duckdb.Error) else None
 
 
 def _rows_of(copy: Path, batch: int) -> "Iterator[pl.DataFrame]":

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 
 _MEANINGS: dict[int, tuple[str, str]] = {
     errno.EACCES: ("the user that runs this has no permission", "Give the user that runs the sync read and write permission there"),
@@ -28,6 +29,10 @@ _MEANINGS: dict[int, tuple[str, str]] = {
 }
 
 
+_ERROR_NUMBER = re.compile(r"\(os error (\d+)\)")
+"""How libraries in Rust, such as Polars, quote an error of the system."""
+
+
 def meaning(error: OSError) -> tuple[str, str] | None:
     """Return the meaning of an error and advice, both without a full stop; None for an unknown error.
 
@@ -48,7 +53,11 @@ def named_in(text: str) -> OSError | None:
     Example:
         >>> named_in('Cannot open file "x": Permission denied').errno == errno.EACCES
         True
+        >>> named_in("File too large (os error 27)")
+        OSError(27, 'File too large')
     """
+    if (found := _ERROR_NUMBER.search(text)) is not None:
+        return OSError(int(found[1]), os.strerror(int(found[1])))
     for number in _MEANINGS:
         if os.strerror(number) in text:
             return OSError(number, os.strerror(number))

@@ -381,7 +381,7 @@ def test_a_file_system_that_cannot_flush_folders_gets_a_copy_too(stored: LocalFi
 
 
 def test_an_error_of_duckdb_is_explained_and_leaves_the_earlier_copy(stored: LocalFile, target: PublishTarget) -> None:
-    """A table's name is too long for a Parquet file, which stands for all errors of DuckDB while it writes, such as a full disk."""
+    """A table's name is too long for a Parquet file, as an example of DuckDB's errors while it writes, such as that of a full disk."""
     publisher = Publisher(stored, target)
     publisher.publish()
     files, earlier = sorted(target.file.parent.rglob("*")), target.file.read_bytes()

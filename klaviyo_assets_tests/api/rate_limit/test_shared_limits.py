@@ -346,7 +346,7 @@ def test_a_request_that_is_cancelled_during_its_turn_leaves_it_to_other_processe
     async def enter() -> None:
         waiting_long.release({}, await asyncio.wait_for(waiting_long.acquire(), timeout=30))
         cancelled = asyncio.create_task(waiting_long.acquire())
-        while not is_held(turn):  # noqa: ASYNC110  # a lock tells no event that it is held
+        while not is_held(turn):  # noqa: ASYNC110  # no event signals that a lock is held
             await asyncio.sleep(0.01)
         cancelled.cancel()
         await asyncio.gather(cancelled, return_exceptions=True)
